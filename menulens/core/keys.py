@@ -1,0 +1,46 @@
+"""The names that state machines, Lambdas, the training container and the command line share.
+
+A state machine reads what a handler wrote under exactly these keys, so a key is spelled here and nowhere else.
+"""
+
+from typing import Final
+
+# --- augmented manifest ---------------------------------------------------------------------
+SOURCE_REF: Final = "source-ref"
+METADATA_SUFFIX: Final = "-metadata"
+
+# --- events (source, detail types, detail keys) -----------------------------------------------
+EVENT_SOURCE: Final = "menulens"
+LABELS_READY: Final = "LabelsReady"
+DATASET_READY: Final = "DatasetReady"
+MODEL_READY: Final = "ModelReady"
+MODEL_DEPLOYED: Final = "ModelDeployed"
+VECTORS_READY: Final = "VectorsReady"
+
+# --- state input and output --------------------------------------------------------------------
+ENVIRONMENT: Final = "environment"
+PHOTOS: Final = "photos"
+MANIFEST: Final = "manifest"
+MAX_PHOTOS: Final = "max_photos"
+RESUME_FROM: Final = "resume_from"
+REINDEX: Final = "reindex"
+JOB_NAME: Final = "job_name"
+JOB_STATUS: Final = "job_status"
+DATASET: Final = "dataset"
+DATASET_URI: Final = "dataset_uri"
+MANIFEST_URI: Final = "manifest_uri"
+TRAINING_JOB: Final = "training_job"
+MODEL_PACKAGE: Final = "model_package"
+MODEL_VERSION: Final = "model_version"
+ENDPOINT: Final = "endpoint"
+VECTORS_URI: Final = "vectors_uri"
+COUNT: Final = "count"
+REASON: Final = "reason"
+PASSED: Final = "passed"
+
+# --- file names ----------------------------------------------------------------------------------
+TRAIN_MANIFEST: Final = "train.manifest"
+EVAL_MANIFEST: Final = "eval.manifest"
+REJECTS: Final = "rejects.jsonl"
+CARD: Final = "card.json"
+INBOX_PREFIX: Final = "inbox/"

@@ -1,0 +1,1 @@
+"""Vectors in, photos out: the index, its store, and the pages that show the result."""

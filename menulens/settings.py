@@ -1,0 +1,285 @@
+"""Settings of one environment: a frozen, validated reading of ``config/<environment>.toml``.
+
+A wrong file fails here, before synth, with one message that names the file, the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from menulens.core.rules import Category as CoreCategory
+from menulens.core.rules import CleaningRules
+
+CONFIG_FOLDER = Path("config")
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
+CategoryKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s<>\"',;]+@[^@\s<>\"',;]+\.[A-Za-z]{2,}$", max_length=254)]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+# What a rule written as a regular expression means, for the message.
+_ALLOWED = {
+    r"^[a-z][a-z0-9-]{0,15}$": "1 to 16 small letters, digits and hyphens, a letter first",
+    r"^[a-z][a-z0-9_-]{0,62}$": "1 to 63 small letters, digits, hyphens and underscores, a letter first",
+    r"^[^@\s<>\"',;]+@[^@\s<>\"',;]+\.[A-Za-z]{2,}$": "an e-mail address, as in mai@example.com",
+    r"^[a-z]{2}(-[a-z]+)+-\d$": "a region, as in ap-northeast-1",
+    r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$": "a SageMaker instance type, as in ml.g5.xlarge",
+}
+
+
+class SettingsError(Exception):
+    """A settings file that can't be used; the message says which key, which value and what is allowed."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Category(_Section):
+    """One thing an annotator can pick; its place in the list is its label index in a labeling job."""
+
+    key: CategoryKey
+    ja: Text
+    en: Text
+    trains: bool = True
+
+
+class Photos(_Section):
+    """Where the photos are: a bucket of our own (no ``bucket``), or one that exists and is imported."""
+
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    prefix: Annotated[str, StringConstraints(pattern=r"^([^/].*/)?$", max_length=512)] = "photos/"
+    max_bytes: Annotated[int, Field(ge=1, le=40_000_000)] = 20_000_000
+    max_pixels: Annotated[int, Field(ge=1, le=100_000_000)] = 50_000_000
+
+
+class Labeling(_Section):
+    """How people are asked."""
+
+    provider: Literal["portal", "ground_truth"] = "ground_truth"
+    label_attribute: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=127)
+    ] = "menu-category"
+    members: tuple[Email, ...] = ()
+    workforce_arn: str | None = None
+    require_totp: Literal["off", "optional", "required"] = "optional"
+    workers_per_photo: Annotated[int, Field(ge=1, le=9)] = 3
+    task_seconds: Annotated[int, Field(ge=30, le=28_800)] = 300
+    job_days: Annotated[int, Field(ge=1, le=30)] = 30
+    max_photos_per_job: Annotated[int, Field(ge=1, le=100_000)] = 100_000
+    automated: bool = False
+    question_ja: Text = "この写真はどれですか？"
+    question_en: Text = "What does this photo show?"
+
+    @field_validator("label_attribute")
+    @classmethod
+    def _usable_as_label(cls, value: str) -> str:
+        if value.endswith(("-metadata", "-ref")):
+            raise ValueError("a label attribute may not end in -metadata or -ref")
+        return value
+
+
+class Split(_Section):
+    """How a dataset is divided; ``group_pattern`` takes a restaurant from a photo's key (its first group)."""
+
+    eval_share: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.2
+    min_per_category: Annotated[int, Field(ge=2)] = 10
+    group_pattern: str | None = None
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _one_group(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                groups = re.compile(value).groups
+            except re.error as error:
+                raise ValueError(f"a regular expression is due, but {error}") from None
+            if groups < 1:
+                raise ValueError("a regular expression with one (group) is due")
+        return value
+
+
+class Training(_Section):
+    """The training job."""
+
+    instance_type: InstanceType = "ml.g5.xlarge"
+    instance_count: Annotated[int, Field(ge=1, le=20)] = 1
+    volume_gb: Annotated[int, Field(ge=10, le=16_384)] = 50
+    max_hours: Annotated[int, Field(ge=1, le=120)] = 12
+    backbone: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")] = "inception_v2"
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 224
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    head_epochs: Annotated[int, Field(ge=0, le=100)] = 2
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 8
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-4
+    max_undecodable_share: Share = 0.01
+
+
+class Gate(_Section):
+    """What a challenger must show before it may replace the champion."""
+
+    min_accuracy: Share = 0.5
+    min_class_recall: Share = 0.2
+    max_accuracy_drop: Share = 0.0
+    approval: Literal["automatic", "manual"] = "automatic"
+
+
+class Serving(_Section):
+    """The endpoint and the transform job."""
+
+    instance_type: InstanceType = "ml.g5.xlarge"
+    min_instances: Annotated[int, Field(ge=1, le=100)] = 1
+    max_instances: Annotated[int, Field(ge=1, le=100)] = 2
+    transform_instance_type: InstanceType = "ml.g5.xlarge"
+    photos_per_pack: Annotated[int, Field(ge=1, le=10_000)] = 200
+
+    @model_validator(mode="after")
+    def _room_to_scale(self) -> Serving:
+        if self.max_instances < self.min_instances:
+            raise ValueError(f"max_instances must be at least min_instances ({self.min_instances})")
+        return self
+
+
+class Operations(_Section):
+    """Who is told, when retraining starts by itself, and what may be spent in a month."""
+
+    alarm_emails: tuple[Email, ...] = ()
+    retrain_schedule: str | None = None
+    vectorise_schedule: str | None = None
+    monthly_budget_usd: Annotated[float, Field(gt=0)] | None = None
+
+    @field_validator("retrain_schedule", "vectorise_schedule")
+    @classmethod
+    def _schedule(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"(rate|cron)\(.+\)", value):
+            raise ValueError("a schedule is due, as in rate(7 days) or cron(0 3 ? * MON *)")
+        return value
+
+
+class Settings(_Section):
+    """Everything that differs between two deployments."""
+
+    environment: Slug
+    region: Region
+    photos: Photos = Photos()
+    categories: Annotated[tuple[Category, ...], Field(min_length=2, max_length=50)]
+    labeling: Labeling = Labeling()
+    split: Split = Split()
+    training: Training = Training()
+    gate: Gate = Gate()
+    serving: Serving = Serving()
+    operations: Operations = Operations()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        for what, values in (
+            ("categories: key", [category.key for category in self.categories]),
+            ("categories: ja", [category.ja for category in self.categories]),
+            ("categories: en", [category.en for category in self.categories]),
+            ("labeling.members", [member.lower() for member in self.labeling.members]),
+            ("operations.alarm_emails", [email.lower() for email in self.operations.alarm_emails]),
+        ):
+            doubles = sorted({value for value in values if values.count(value) > 1})
+            if doubles:
+                raise ValueError(f"{what}: {', '.join(map(repr, doubles))} stands twice; each may stand once")
+        if sum(category.trains for category in self.categories) < 2:
+            raise ValueError("categories: at least two must train (trains = true)")
+        return self
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Keys of the categories that train, in order: the model's class list."""
+        return tuple(category.key for category in self.categories if category.trains)
+
+    def cleaning_rules(self, photo_bucket: str) -> CleaningRules:
+        """Return what the cleaning step must know, given the name of the photo bucket."""
+        return CleaningRules(
+            label_attribute=self.labeling.label_attribute,
+            categories=tuple(CoreCategory(category.key, category.trains) for category in self.categories),
+            photo_bucket=photo_bucket,
+            photo_prefix=self.photos.prefix,
+            eval_share=self.split.eval_share,
+            min_per_category=self.split.min_per_category,
+            group_pattern=self.split.group_pattern,
+        )
+
+    def fingerprint(self) -> str:
+        """Return a short hash of all settings."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def load_settings(path: Path | str) -> Settings:
+    """Read and validate one settings file.
+
+    Raises
+    ------
+    SettingsError
+        If the file is missing, is no TOML, or a key or value is not allowed. The message lists every fault found.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        have = ", ".join(sorted(file.stem for file in path.parent.glob("*.toml"))) or "none"
+        raise SettingsError(f"{path}: no such settings file. Environments with one: {have}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not readable as TOML: {error}.") from None
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(path, fault) for fault in error.errors())) from None
+
+
+def settings_of(environment: str, folder: Path = CONFIG_FOLDER) -> Settings:
+    """Load the settings of an environment by its name."""
+    settings = load_settings(folder / f"{environment}.toml")
+    if settings.environment != environment:
+        raise SettingsError(
+            f"{folder / environment}.toml: environment is {settings.environment!r}; "
+            f"it must be the file's name, {environment!r}."
+        )
+    return settings
+
+
+def _explain(path: Path, fault: Any) -> str:
+    """Turn one pydantic error into: file: key = value: what is allowed."""
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
+    kind, context, value = fault["type"], fault.get("ctx", {}), fault["input"]
+    if kind == "extra_forbidden":
+        return f"{path}: {key}: no such key. Allowed here: {', '.join(_keys_beside(fault['loc']))}."
+    if kind == "missing":
+        return f"{path}: {key}: missing; it has no default."
+    if kind == "value_error":
+        message = str(context.get("error", fault["msg"]))
+        return f"{path}: {key}: {message}." if key else f"{path}: {message}."
+    if kind == "string_pattern_mismatch":
+        allowed = _ALLOWED.get(context["pattern"], f"text that matches {context['pattern']}")
+    elif kind == "literal_error":
+        allowed = context["expected"]
+    else:
+        allowed = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{path}: {key} = {value!r}: not allowed; allowed: {allowed}."
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the section holding ``location`` knows."""
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if part == "categories":
+            model = Category
+        elif isinstance(part, str):
+            inner = model.model_fields[part].annotation
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                model = inner
+    return sorted(model.model_fields)

@@ -1,0 +1,1 @@
+"""Training jobs: what one is given, and whether its model may replace the champion."""
