@@ -1,0 +1,100 @@
+"""Settings: a good file is frozen values, a bad one a message that names file, key, value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from menulens.settings import Settings, SettingsError, load_settings, settings_of
+
+GOOD = Path("config/local.toml").read_text(encoding="utf-8")
+
+
+def settings_file(folder: Path, text: str, name: str = "local") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(Path("config").glob("*.toml")), ids=lambda path: path.stem)
+def should_accept_every_settings_file_of_the_project(path: Path) -> None:
+    assert settings_of(path.stem).environment == path.stem
+
+
+def should_number_model_classes_without_gaps_while_labels_count_every_category(tmp_path: Path) -> None:
+    first_does_not_train = GOOD.replace('en = "Meal"', 'en = "Meal"\ntrains = false', 1)
+    rules = load_settings(settings_file(tmp_path, first_does_not_train)).cleaning_rules("photos")
+    assert rules.classes == ("sweets", "drink", "fruit", "vegetable")
+    assert rules.label_to_class == {1: 0, 2: 1, 3: 2, 4: 3}
+
+
+def should_be_frozen() -> None:
+    with pytest.raises(ValidationError):
+        settings_of("local").environment = "other"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("epochs = 2", "epoch = 2", ("training.epoch", "no such key", "epochs")),
+        ("ben@example.com", "ben@@", ("labeling.members[1]", "'ben@@'", "an e-mail address")),
+        ("ben@example.com", "AKI@example.com", ("labeling.members", "aki@example.com", "twice")),
+        ('key = "drink"', 'key = "Drink"', ("categories[2].key", "'Drink'", "small letters")),
+        ('key = "drink"', 'key = "meal"', ("categories: key", "'meal'", "twice")),
+        ('"ground_truth"', '"mturk"', ("labeling.provider", "'mturk'", "portal", "ground_truth")),
+        ('en = "Meal"\n', "", ("categories[0].en", "missing")),
+        ("workers_per_photo = 3", "workers_per_photo = 10", ("labeling.workers_per_photo", "10", "9")),
+        ("min_accuracy = 0.5", "min_accuracy = 1.5", ("gate.min_accuracy", "1.5", "1")),
+        ('group_pattern = "^photos/([^/]+)/"', 'group_pattern = "photos"', ("split.group_pattern", "(group)")),
+        ('group_pattern = "^photos/([^/]+)/"', 'group_pattern = "(("', ("split.group_pattern", "regular expression")),
+        ('region = "us-east-1"', 'region = "tokyo"', ("region", "'tokyo'", "ap-northeast-1")),
+        ("photos_per_pack = 100", "min_instances = 3", ("serving", "max_instances", "3")),
+        ("[gate]", "[operations]\nretrain_schedule = 'weekly'\n[gate]", ("operations.retrain_schedule", "rate(")),
+        ("[gate]", "[operations]\nbudget = 5\n[gate]", ("operations.budget", "monthly_budget_usd")),
+        ("[labeling]", "[labeling]\nlabel_attribute = 'menu-ref'", ("labeling.label_attribute", "-ref")),
+        ("[labeling]", "[photos]\nprefix = '/photos'\n[labeling]", ("photos.prefix", "'/photos'")),
+    ],
+)
+def should_name_file_key_value_and_what_is_allowed(tmp_path: Path, old: str, new: str, parts: tuple[str, ...]) -> None:
+    assert old in GOOD
+    path = settings_file(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+    message = str(caught.value)
+    for part in parts:
+        assert part in message
+    assert str(path) in message
+
+
+def should_list_every_fault_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("epochs = 2", "epoch = 2", 1).replace("ben@example.com", "ben", 1)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(settings_file(tmp_path, text))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def should_say_which_environments_have_a_file(tmp_path: Path) -> None:
+    settings_file(tmp_path, GOOD)
+    with pytest.raises(SettingsError, match=r"Environments with one: local"):
+        load_settings(tmp_path / "prod.toml")
+
+
+def should_refuse_a_file_whose_name_is_not_its_environment(tmp_path: Path) -> None:
+    settings_file(tmp_path, GOOD, name="staging")
+    with pytest.raises(SettingsError, match="must be the file's name, 'staging'"):
+        settings_of("staging", tmp_path)
+
+
+@given(st.text(max_size=200))
+def should_never_crash_on_any_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = settings_file(tmp_path_factory.getbasetemp(), text.encode("utf-8", "replace").decode())
+    with pytest.raises(SettingsError):
+        load_settings(path)
+
+
+def should_give_another_fingerprint_for_another_setting() -> None:
+    settings = settings_of("local")
+    changed = Settings.model_validate({**settings.model_dump(), "region": "eu-west-1"})
+    assert settings.fingerprint() != changed.fingerprint()
