@@ -1,0 +1,29 @@
+"""Settings → stacks → checks. No call to AWS is made here."""
+
+import sys
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from menulens.core import names
+from menulens.settings import SettingsError, settings_of
+from stacks.storage_stack import StorageStack
+
+
+def build(app: cdk.App, environment: str) -> None:
+    """Add every stack of an environment to an app."""
+    settings = settings_of(environment)
+    prefix = names.prefix(settings.environment)
+    StorageStack(app, f"{prefix}-storage", settings=settings)
+    cdk.Tags.of(app).add("project", "menulens")
+    cdk.Tags.of(app).add("environment", settings.environment)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))
+
+
+if __name__ == "__main__":
+    app = cdk.App()
+    try:
+        build(app, app.node.try_get_context("environment") or "local")
+    except SettingsError as error:
+        sys.exit(str(error))
+    app.synth()

@@ -1,0 +1,332 @@
+"""What every step and every state machine has: one role with literal actions, logs, traces.
+
+A step file holds a class with the step's function (:class:`Function`), its permissions (``statements`` of its role) and
+its state (:meth:`Function.state`). :class:`Machine` joins states into a state machine whose role may do what its
+``statements`` say and nothing more: no construct adds a permission behind our back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Acknowledgment, Aws, Duration, RemovalPolicy, Size, Validations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct, IConstruct
+
+from menulens.core import keys, names
+from menulens.settings import Settings
+from stacks import packaging
+
+LOCAL = "local"
+
+# X-Ray's two write actions have no resource-level permission.
+TRACING = iam.PolicyStatement(
+    sid="Trace", actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"]
+)
+
+
+def removal_policy(settings: Settings) -> RemovalPolicy:
+    """Return what becomes of data when its stack goes: kept in an account, gone with the local cloud."""
+    return RemovalPolicy.DESTROY if settings.environment == LOCAL else RemovalPolicy.RETAIN
+
+
+def acknowledge(construct: IConstruct, reason: str, *findings: str) -> None:
+    """Acknowledge findings of cdk-nag at the construct that has them, each by its full name, for one reason."""
+    Validations.of(construct).acknowledge(*(Acknowledgment(id=finding, reason=reason) for finding in findings))
+
+
+def nag_name(text: str) -> str:
+    """Return how cdk-nag spells an ARN or a bucket's name that holds the account and the region."""
+    for token, spelled in (
+        (Aws.PARTITION, "<AWS::Partition>"),
+        (Aws.REGION, "<AWS::Region>"),
+        (Aws.ACCOUNT_ID, "<AWS::AccountId>"),
+    ):
+        text = text.replace(token, spelled)
+    return text
+
+
+def bucket_name(settings: Settings, room: names.Room) -> str:
+    """Return the bucket of a room; account and region are filled in at deployment."""
+    if room == "photos" and settings.photos.bucket:
+        return settings.photos.bucket
+    return names.bucket(settings.environment, room, Aws.ACCOUNT_ID, Aws.REGION)
+
+
+def bucket_arn(settings: Settings, room: names.Room, keys_below: str | None = None) -> str:
+    """Return the ARN of a room's bucket, or of the objects under a pattern of keys."""
+    arn = f"arn:{Aws.PARTITION}:s3:::{bucket_name(settings, room)}"
+    return arn if keys_below is None else f"{arn}/{keys_below}"
+
+
+def machine_arn(settings: Settings, machine: names.Machine) -> str:
+    """Return a state machine's ARN by its name, so that machines can start each other without a cycle of stacks."""
+    return names.state_machine_arn(settings.environment, machine, Aws.ACCOUNT_ID, Aws.REGION, Aws.PARTITION)
+
+
+def sagemaker_arn(resource: str) -> str:
+    """Return the ARN of a SageMaker resource of this account and region, as in ``training-job/menulens-*``."""
+    return f"arn:{Aws.PARTITION}:sagemaker:{Aws.REGION}:{Aws.ACCOUNT_ID}:{resource}"
+
+
+def default_bus_arn() -> str:
+    """Return the ARN of the event bus that the machines speak on."""
+    return f"arn:{Aws.PARTITION}:events:{Aws.REGION}:{Aws.ACCOUNT_ID}:event-bus/default"
+
+
+def rooms(settings: Settings, *needed: names.Room) -> dict[str, str]:
+    """Return the environment variables that tell a function its buckets: ``PHOTOS_BUCKET`` and so on."""
+    return {f"{room.upper()}_BUCKET": bucket_name(settings, room) for room in needed}
+
+
+class Function(Construct):
+    """The function of one step: packaged code, a role of its own, a log group of its own."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        step: str,
+        statements: Sequence[iam.PolicyStatement] = (),
+        environment: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        memory_mb: int = 256,
+        storage_mb: int | None = None,
+        acknowledged: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the function.
+
+        Parameters
+        ----------
+        step
+            The folder of ``lambdas/`` that holds ``handler.py``.
+        statements
+            What the step may do, beside writing its log and its trace.
+        acknowledged
+            cdk-nag finding on the role to its reason.
+        """
+        super().__init__(scope, construct_id)
+        name = f"{names.prefix(settings.environment)}-{step.replace('_', '-')}"
+        self.arn = f"arn:{Aws.PARTITION}:lambda:{Aws.REGION}:{Aws.ACCOUNT_ID}:function:{name}"
+        log_group_name = f"/aws/lambda/{name}"
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=log_group_name,
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        streams = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:{log_group_name}:log-stream:*"
+        write_log = iam.PolicyStatement(
+            sid="Log", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[streams]
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What the step {step} of {names.prefix(settings.environment)} may do",
+            inline_policies={"step": iam.PolicyDocument(statements=[write_log, TRACING, *statements], minimize=False)},
+        )
+        acknowledge(
+            self.role,
+            "X-Ray's write actions have no resource-level permission.",
+            "AwsSolutions-IAM5[Resource::*]",
+        )
+        acknowledge(
+            self.role,
+            "A log stream's name is drawn by Lambda; the log group is the function's own.",
+            f"AwsSolutions-IAM5[Resource::{nag_name(streams)}]",
+        )
+        for finding, reason in (acknowledged or {}).items():
+            acknowledge(self.role, reason, finding)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=name,
+            code=packaging.lambda_code(step, settings),
+            handler=packaging.HANDLER,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            role=self.role.without_policy_updates(),
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            tracing=lambda_.Tracing.ACTIVE,
+            timeout=timeout or Duration.minutes(1),
+            memory_size=memory_mb,
+            environment={"ENVIRONMENT": settings.environment, **(environment or {})},
+            **({} if storage_mb is None else {"ephemeral_storage_size": Size.mebibytes(storage_mb)}),
+        )
+        # A function that starts before its role may write would lose its first log.
+        self.function.node.add_dependency(self.role)
+
+    @property
+    def invoke(self) -> iam.PolicyStatement:
+        """The statement a state machine needs to run this step."""
+        return iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self.arn])
+
+    def state(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        payload: Mapping[str, Any] | None = None,
+        result_path: str | None = None,
+        result_selector: Mapping[str, Any] | None = None,
+        comment: str | None = None,
+    ) -> tasks.LambdaInvoke:
+        """Return a state that runs the function: its answer lies at ``result_path``, or is the whole output.
+
+        Faults of the Lambda service are retried with back-off; what the handler raises is not.
+        """
+        return tasks.LambdaInvoke(
+            scope,
+            construct_id,
+            lambda_function=self.function,
+            payload=None if payload is None else sfn.TaskInput.from_object(dict(payload)),
+            payload_response_only=True,
+            result_path=result_path,
+            result_selector=result_selector,
+            comment=comment,
+        )
+
+
+class Machine(Construct):
+    """A state machine: its definition, its log, its role."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        machine: names.Machine,
+        definition: sfn.IChainable,
+        statements: Sequence[iam.PolicyStatement],
+        timeout: Duration,
+        comment: str,
+        acknowledged: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        name = names.state_machine(settings.environment, machine)
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/aws/vendedlogs/states/{name}",
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        # Log delivery is set up by actions that have no resource-level permission.
+        deliver_logs = iam.PolicyStatement(
+            sid="DeliverLogs",
+            actions=[
+                "logs:CreateLogDelivery",
+                "logs:DeleteLogDelivery",
+                "logs:DescribeLogGroups",
+                "logs:DescribeResourcePolicies",
+                "logs:GetLogDelivery",
+                "logs:ListLogDeliveries",
+                "logs:PutResourcePolicy",
+                "logs:UpdateLogDelivery",
+            ],
+            resources=["*"],
+        )
+        trace = iam.PolicyStatement(
+            sid="Trace",
+            actions=[
+                "xray:GetSamplingRules",
+                "xray:GetSamplingTargets",
+                "xray:PutTelemetryRecords",
+                "xray:PutTraceSegments",
+            ],
+            resources=["*"],
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+            description=f"What the state machine {name} may do",
+            inline_policies={
+                "machine": iam.PolicyDocument(statements=[deliver_logs, trace, *statements], minimize=False)
+            },
+        )
+        acknowledge(
+            self.role,
+            "Log delivery and X-Ray's actions have no resource-level permission.",
+            "AwsSolutions-IAM5[Resource::*]",
+        )
+        for finding, reason in (acknowledged or {}).items():
+            acknowledge(self.role, reason, finding)
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            state_machine_name=name,
+            definition_body=sfn.DefinitionBody.from_chainable(definition),
+            role=self.role.without_policy_updates(),
+            timeout=timeout,
+            comment=comment,
+            tracing_enabled=True,
+            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True),
+        )
+        self.state_machine.node.add_dependency(self.role)
+
+
+class Inputs(Construct):
+    """The first state of every machine: check what was typed or sent, and fill in what was left out."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self.function = Function(
+            self,
+            "Check",
+            settings=settings,
+            step="check_input",
+            environment=rooms(settings, "photos", "labels", "datasets", "models", "vectors"),
+        )
+
+    @property
+    def invoke(self) -> iam.PolicyStatement:
+        """The statement a state machine needs to check its input."""
+        return self.function.invoke
+
+    def state(self, scope: Construct, machine: names.Machine) -> tasks.LambdaInvoke:
+        """Return the state that answers with the machine's whole input, checked; it raises InvalidInputError."""
+        return self.function.state(
+            scope,
+            "CheckInput",
+            payload={"machine": machine, "input": sfn.JsonPath.object_at("$")},
+            comment="Fails with a message that names the field and what is allowed",
+        )
+
+
+def put_event(
+    scope: Construct, construct_id: str, *, settings: Settings, detail_type: str, detail: Mapping[str, Any]
+) -> tasks.EventBridgePutEvents:
+    """Return a state that tells the default bus what is ready; the state's input goes on unchanged."""
+    return tasks.EventBridgePutEvents(
+        scope,
+        construct_id,
+        entries=[
+            tasks.EventBridgePutEventsEntry(
+                source=keys.EVENT_SOURCE,
+                detail_type=detail_type,
+                detail=sfn.TaskInput.from_object({keys.ENVIRONMENT: settings.environment, **detail}),
+            )
+        ],
+        result_path=sfn.JsonPath.DISCARD,
+    )
+
+
+def may_put_events() -> iam.PolicyStatement:
+    """Return the statement for :func:`put_event`: our source alone, on the default bus."""
+    return iam.PolicyStatement(
+        actions=["events:PutEvents"],
+        resources=[default_bus_arn()],
+        conditions={"StringEquals": {"events:source": keys.EVENT_SOURCE}},
+    )

@@ -1,0 +1,112 @@
+"""Storage: one bucket per room, each private, versioned, encrypted, reached over TLS only, and logged."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from menulens.core import names
+from menulens.settings import Settings
+from stacks.steps.base import acknowledge, bucket_name, removal_policy
+
+
+class StorageStack(Stack):
+    """The rooms that photos, labels, datasets, models and vectors lie in."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id, description="menulens: buckets")
+        self._settings = settings
+        self._logs = self._access_logs()
+        self.photos: s3.IBucket = self._photos()
+        self.labels = self._bucket("labels")
+        self.datasets = self._bucket("datasets")
+        self.models = self._bucket("models")
+        self.vectors = self._bucket(
+            "vectors",
+            lifecycle=[
+                # Packs and raw transform answers are work in between: the shards hold what is kept.
+                s3.LifecycleRule(
+                    id=f"expire-{kind}",
+                    tag_filters={"menulens": kind},
+                    expiration=Duration.days(14),
+                )
+                for kind in ("pack", "transform")
+            ],
+        )
+
+    def _photos(self) -> s3.IBucket:
+        if self._settings.photos.bucket:
+            # An imported bucket keeps its own policy and CORS; docs/operators.md says which CORS labeling needs.
+            return s3.Bucket.from_bucket_name(self, "Photos", self._settings.photos.bucket)
+        return self._bucket(
+            "photos",
+            # The labeling page loads photos into a canvas: without this header its tasks stay blank.
+            cors=[
+                s3.CorsRule(
+                    allowed_methods=[s3.HttpMethods.GET],
+                    allowed_origins=["*"],
+                    exposed_headers=["Access-Control-Allow-Origin"],
+                )
+            ],
+        )
+
+    def _bucket(
+        self,
+        room: names.Room,
+        *,
+        lifecycle: list[s3.LifecycleRule] | None = None,
+        cors: list[s3.CorsRule] | None = None,
+    ) -> s3.Bucket:
+        bucket = s3.Bucket(
+            self,
+            room.capitalize(),
+            bucket_name=bucket_name(self._settings, room),
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            versioned=True,
+            server_access_logs_bucket=self._logs,
+            server_access_logs_prefix=f"{room}/",
+            cors=cors,
+            lifecycle_rules=[*_housekeeping(), *(lifecycle or [])],
+            removal_policy=removal_policy(self._settings),
+        )
+        # Through the bucket's own property: CDK's switch adds a function that may rewrite every bucket's notifications.
+        cast(
+            "s3.CfnBucket", bucket.node.default_child
+        ).notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+        )
+        return bucket
+
+    def _access_logs(self) -> s3.Bucket:
+        bucket = s3.Bucket(
+            self,
+            "AccessLogs",
+            bucket_name=bucket_name(self._settings, "access-logs"),
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            versioned=True,
+            lifecycle_rules=[
+                *_housekeeping(),
+                s3.LifecycleRule(id="expire-logs", expiration=Duration.days(400)),
+            ],
+            removal_policy=removal_policy(self._settings),
+        )
+        acknowledge(bucket, "This bucket holds the access logs; logging it into itself never ends.", "AwsSolutions-S1")
+        return bucket
+
+
+def _housekeeping() -> list[s3.LifecycleRule]:
+    return [
+        s3.LifecycleRule(id="abort-uploads", abort_incomplete_multipart_upload_after=Duration.days(7)),
+        s3.LifecycleRule(id="expire-old-versions", noncurrent_version_expiration=Duration.days(90)),
+    ]
