@@ -44,7 +44,7 @@ SHARES: Final[dict[str, int]] = {
 }  # fmt: skip
 
 RESTAURANTS: Final[tuple[str, ...]] = (
-    "aoi-diner", "bistro-marron", "cafe-komorebi", "cantina-sol", "daikichi", "east-garden", "fuji-kitchen", "green-
-    fork", "harbor-grill", "izakaya-tsuki", "kissa-lune", "la-tavola", "machi-bakery", "noodle-lab", "oasis-bar",
+    "aoi-diner", "bistro-marron", "cafe-komorebi", "cantina-sol", "daikichi", "east-garden", "fuji-kitchen",
+    "green-fork", "harbor-grill", "izakaya-tsuki", "kissa-lune", "la-tavola", "machi-bakery", "noodle-lab", "oasis-bar",
     "parlor-hana", "red-lantern", "soup-stock-8", "trattoria-luca", "yuzu-house",
 )  # fmt: skip
