@@ -8,13 +8,15 @@ from cdk_nag import AwsSolutionsChecks
 from menulens.core import names
 from menulens.settings import SettingsError, settings_of
 from stacks.storage_stack import StorageStack
+from stacks.workforce_stack import WorkforceStack
 
 
 def build(app: cdk.App, environment: str) -> None:
     """Add every stack of an environment to an app."""
     settings = settings_of(environment)
     prefix = names.prefix(settings.environment)
-    StorageStack(app, f"{prefix}-storage", settings=settings)
+    storage = StorageStack(app, f"{prefix}-storage", settings=settings)
+    WorkforceStack(app, f"{prefix}-workforce", settings=settings, key=storage.key)
     cdk.Tags.of(app).add("project", "menulens")
     cdk.Tags.of(app).add("environment", settings.environment)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))

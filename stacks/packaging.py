@@ -1,8 +1,8 @@
 """The only place that assembles deployable code: Lambda assets and the training source.
 
 A Lambda asset holds the step's ``handler.py``, the modules of ``menulens`` that it imports (found by following the
-imports, so that an asset changes only when its code does) and ``settings.json``. Nothing is committed twice, and nothing
-is needed at run time but the standard library and boto3, which the runtime brings.
+imports, so that an asset changes only when its code does) and ``settings.json``. Nothing is committed twice, and
+nothing is needed at run time but the standard library and boto3, which the runtime brings.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def lambda_code(step: str, settings: Settings) -> lambda_.AssetCode:
     with tempfile.TemporaryDirectory() as folder:
         assemble_lambda(step, settings, Path(folder))
         # CDK copies the folder here and now, and names the asset by a hash of what is in it.
-        return lambda_.Code.from_asset(folder)
+        code: lambda_.AssetCode = lambda_.Code.from_asset(folder)
+        return code
 
 
 def training_source(scope: Construct, construct_id: str) -> s3_assets.Asset:
@@ -94,14 +95,17 @@ def assemble_training_source(archive: Path) -> None:
             for module in _imported(file, checks=False):
                 members[module.relative_to(ROOT).as_posix()] = module
     # No time, owner or mode of this machine may enter the archive: its hash names the asset.
-    with archive.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            for name in sorted(members):
-                content = members[name].read_bytes()
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                member.mode = 0o644
-                tar.addfile(member, io.BytesIO(content))
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name in sorted(members):
+            content = members[name].read_bytes()
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            member.mode = 0o644
+            tar.addfile(member, io.BytesIO(content))
 
 
 def _imported(source: Path, *, checks: bool = True) -> set[Path]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import cast
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Aws, Duration, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from menulens.core import names
 from menulens.settings import Settings
 from stacks.steps.base import acknowledge, bucket_name, removal_policy
+
+SENDING_SERVICES = (
+    "budgets.amazonaws.com",
+    "cloudwatch.amazonaws.com",
+    "events.amazonaws.com",
+    "sagemaker.amazonaws.com",
+    "sns.amazonaws.com",
+)
 
 
 class StorageStack(Stack):
@@ -19,6 +29,7 @@ class StorageStack(Stack):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id, description="menulens: buckets")
         self._settings = settings
+        self.key = self._key()
         self._logs = self._access_logs()
         self.photos: s3.IBucket = self._photos()
         self.labels = self._bucket("labels")
@@ -37,10 +48,39 @@ class StorageStack(Stack):
             ],
         )
 
+    def _key(self) -> kms.Key:
+        """Return the key of topics and queues; the services that write to them may use it, for this account alone."""
+        return kms.Key(
+            self,
+            "Key",
+            alias=f"alias/{names.prefix(self._settings.environment)}",
+            description="menulens: topics and queues",
+            enable_key_rotation=True,
+            policy=iam.PolicyDocument(
+                statements=[
+                    iam.PolicyStatement(
+                        sid="AccountAdministers",
+                        principals=[iam.AccountRootPrincipal()],
+                        actions=["kms:*"],
+                        resources=["*"],  # in a key's policy: this key
+                    ),
+                    iam.PolicyStatement(
+                        sid="ServicesSend",
+                        principals=[iam.ServicePrincipal(service) for service in SENDING_SERVICES],
+                        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                        resources=["*"],  # in a key's policy: this key
+                        conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+                    ),
+                ]
+            ),
+            removal_policy=removal_policy(self._settings),
+        )
+
     def _photos(self) -> s3.IBucket:
         if self._settings.photos.bucket:
             # An imported bucket keeps its own policy and CORS; docs/operators.md says which CORS labeling needs.
-            return s3.Bucket.from_bucket_name(self, "Photos", self._settings.photos.bucket)
+            imported: s3.IBucket = s3.Bucket.from_bucket_name(self, "Photos", self._settings.photos.bucket)
+            return imported
         return self._bucket(
             "photos",
             # The labeling page loads photos into a canvas: without this header its tasks stay blank.
