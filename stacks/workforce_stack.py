@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from aws_cdk import Aws, CfnOutput, CfnResource, Duration, Stack
+from aws_cdk import Aws, CfnOutput, CfnResource, Duration, Stack, custom_resources
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
-from aws_cdk import custom_resources
 from constructs import Construct
 
 from menulens.core import names
