@@ -1,0 +1,14 @@
+"""Step of train: what became of the job whose state ended with an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+
+from menulens.core import keys
+from menulens.training.outcome import outcome
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, str]:
+    return outcome(boto3.client("sagemaker"), "training", event[keys.TRAINING_JOB], event["error"])
