@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from menulens.core import names
 from menulens.settings import Settings
 
 LOCAL_ENVIRONMENT = "local"
-LOCAL_STATE = Path(".menulens")
+LOCAL_STATE = Path(os.environ.get("MENULENS_STATE", ".menulens"))
 LOCAL_CLOUD_FILE = LOCAL_STATE / "cloud.json"
 
 
