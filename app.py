@@ -7,6 +7,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from menulens.core import names
 from menulens.settings import SettingsError, settings_of
+from stacks.labeling_stack import LabelingStack
 from stacks.storage_stack import StorageStack
 from stacks.workforce_stack import WorkforceStack
 
@@ -16,7 +17,8 @@ def build(app: cdk.App, environment: str) -> None:
     settings = settings_of(environment)
     prefix = names.prefix(settings.environment)
     storage = StorageStack(app, f"{prefix}-storage", settings=settings)
-    WorkforceStack(app, f"{prefix}-workforce", settings=settings, key=storage.key)
+    workforce = WorkforceStack(app, f"{prefix}-workforce", settings=settings, key=storage.key)
+    LabelingStack(app, f"{prefix}-labeling", settings=settings, inputs=storage.inputs, team_arn=workforce.team_arn)
     cdk.Tags.of(app).add("project", "menulens")
     cdk.Tags.of(app).add("environment", settings.environment)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))

@@ -16,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from aws_cdk import aws_lambda as lambda_
@@ -53,11 +54,11 @@ def lambda_code(step: str, settings: Settings) -> lambda_.AssetCode:
     PackagingError
         If the handler imports what neither the runtime nor ``menulens`` has.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        assemble_lambda(step, settings, Path(folder))
-        # CDK copies the folder here and now, and names the asset by a hash of what is in it.
-        code: lambda_.AssetCode = lambda_.Code.from_asset(folder)
-        return code
+    folder = tempfile.mkdtemp(prefix=f"{step}-", dir=_workshop().name)
+    assemble_lambda(step, settings, Path(folder))
+    # CDK copies the folder when the function takes the code, and names the asset by a hash of what is in it.
+    code: lambda_.AssetCode = lambda_.Code.from_asset(folder)
+    return code
 
 
 def training_source(scope: Construct, construct_id: str) -> s3_assets.Asset:
@@ -66,6 +67,12 @@ def training_source(scope: Construct, construct_id: str) -> s3_assets.Asset:
         archive = Path(folder) / "training-source.tar.gz"
         assemble_training_source(archive)
         return s3_assets.Asset(scope, construct_id, path=str(archive))
+
+
+@cache
+def _workshop() -> tempfile.TemporaryDirectory[str]:
+    """Return the folder that assets are assembled in; it goes when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="menulens-assets-")
 
 
 def assemble_lambda(step: str, settings: Settings, folder: Path) -> None:

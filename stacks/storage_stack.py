@@ -12,7 +12,7 @@ from constructs import Construct
 
 from menulens.core import names
 from menulens.settings import Settings
-from stacks.steps.base import acknowledge, bucket_name, removal_policy
+from stacks.steps.base import Inputs, acknowledge, bucket_name, removal_policy
 
 SENDING_SERVICES = (
     "budgets.amazonaws.com",
@@ -30,6 +30,8 @@ class StorageStack(Stack):
         super().__init__(scope, construct_id, description="menulens: buckets")
         self._settings = settings
         self.key = self._key()
+        # Every machine's first state; it stands here because every other stack stands on this one.
+        self.inputs = Inputs(self, "Inputs", settings=settings)
         self._logs = self._access_logs()
         self.photos: s3.IBucket = self._photos()
         self.labels = self._bucket("labels")

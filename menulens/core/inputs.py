@@ -118,13 +118,13 @@ def check(machine: str, given: Any, place: Place) -> dict[str, Any]:
 
 def _set_faults(machine: str, wanted: Input, given: Mapping[str, Any]) -> list[str]:
     faults = []
-    for group, fits, words in (
-        (wanted.exactly_one, lambda count: count == 1, "exactly one"),
-        (wanted.at_least_one, lambda count: count >= 1, "at least one"),
-        (wanted.never_both, lambda count: count <= 1, "at most one"),
+    for group, fewest, most, words in (
+        (wanted.exactly_one, 1, 1, "exactly one"),
+        (wanted.at_least_one, 1, len(wanted.at_least_one), "at least one"),
+        (wanted.never_both, 0, 1, "at most one"),
     ):
         present = [name for name in group if given.get(name) is not None]
-        if group and not fits(len(present)):
+        if group and not fewest <= len(present) <= most:
             there = ", ".join(present) or "none"
             faults.append(f"{machine}: {words} of {', '.join(group)} is due; there: {there}.")
     return faults

@@ -51,6 +51,16 @@ def nag_name(text: str) -> str:
     return text
 
 
+def finding(resource: str) -> str:
+    """Return the full name of cdk-nag's finding on a resource with a wildcard."""
+    return f"AwsSolutions-IAM5[Resource::{nag_name(resource)}]"
+
+
+def path(*parts: str) -> str:
+    """Return the JSONPath of a key, as in ``$.prepared.dataset``."""
+    return ".".join(("$", *parts))
+
+
 def bucket_name(settings: Settings, room: names.Room) -> str:
     """Return the bucket of a room; account and region are filled in at deployment."""
     if room == "photos" and settings.photos.bucket:
@@ -137,15 +147,15 @@ class Function(Construct):
         acknowledge(
             self.role,
             "X-Ray's write actions have no resource-level permission.",
-            "AwsSolutions-IAM5[Resource::*]",
+            finding("*"),
         )
         acknowledge(
             self.role,
             "A log stream's name is drawn by Lambda; the log group is the function's own.",
-            f"AwsSolutions-IAM5[Resource::{nag_name(streams)}]",
+            finding(streams),
         )
-        for finding, reason in (acknowledged or {}).items():
-            acknowledge(self.role, reason, finding)
+        for found, reason in (acknowledged or {}).items():
+            acknowledge(self.role, reason, found)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -163,8 +173,11 @@ class Function(Construct):
             environment={"ENVIRONMENT": settings.environment, **(environment or {})},
             **({} if storage_mb is None else {"ephemeral_storage_size": Size.mebibytes(storage_mb)}),
         )
-        # A function that starts before its role may write would lose its first log.
-        self.function.node.add_dependency(self.role)
+        acknowledge(
+            self.function,
+            "Python 3.13 is the newest that the project is tested on (requires-python).",
+            "AwsSolutions-L1",
+        )
 
     @property
     def invoke(self) -> iam.PolicyStatement:
@@ -259,10 +272,10 @@ class Machine(Construct):
         acknowledge(
             self.role,
             "Log delivery and X-Ray's actions have no resource-level permission.",
-            "AwsSolutions-IAM5[Resource::*]",
+            finding("*"),
         )
-        for finding, reason in (acknowledged or {}).items():
-            acknowledge(self.role, reason, finding)
+        for found, reason in (acknowledged or {}).items():
+            acknowledge(self.role, reason, found)
         self.state_machine = sfn.StateMachine(
             self,
             "StateMachine",
@@ -274,7 +287,6 @@ class Machine(Construct):
             tracing_enabled=True,
             logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True),
         )
-        self.state_machine.node.add_dependency(self.role)
 
 
 class Inputs(Construct):

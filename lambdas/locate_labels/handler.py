@@ -1,0 +1,24 @@
+"""Find the manifest that a labeling job left, whatever became of the job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+
+from menulens.core import deployed, keys
+from menulens.labeling import locate
+from menulens.storage import Storage
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    found = locate.locate(
+        event[keys.JOB_NAME] if keys.JOB_NAME in event else event[keys.LABELING_JOB],
+        label_attribute=deployed.settings()["labeling"]["label_attribute"],
+        labels_bucket=deployed.variable(deployed.LABELS_BUCKET),
+        expected_input=event.get(keys.INPUT_MANIFEST),
+        creation_error=event.get(keys.JOB_ERROR),
+        sagemaker=boto3.client("sagemaker"),
+        storage=Storage(boto3.client("s3")),
+    )
+    return {**event, **found, keys.NAME: event.get(keys.NAME) or found[keys.NAME]}

@@ -1,0 +1,28 @@
+"""Keep a running job's labels as they are now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+
+from menulens.core import deployed, keys
+from menulens.labeling import jobs, layout, locate, snapshot
+from menulens.storage import Storage
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    bucket = deployed.variable(deployed.LABELS_BUCKET)
+    storage = Storage(boto3.client("s3"))
+    job = jobs.describe(event[keys.JOB_NAME], boto3.client("sagemaker"))
+    locate.require_readable(job, bucket)
+    merged = snapshot.take(job, jobs.earlier_manifest(job.name, bucket, storage), storage)
+    place = layout.snapshot_manifest(bucket, job.name, merged.sha256)
+    merged.write(place, storage)
+    return {
+        **event,
+        keys.MANIFEST: place,
+        keys.NAME: jobs.dataset_name(job.name),
+        keys.JOB_STATUS: job.status,
+        keys.COUNT: merged.labeled,
+    }

@@ -1,0 +1,131 @@
+"""Labeling jobs: where each leaves its labels, whatever became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from menulens.labeling import layout
+from menulens.storage import Storage, join, parse_s3_uri
+
+LONGEST_DATASET_NAME: Final = 40
+RUNNING: Final = frozenset({"Initializing", "InProgress", "Stopping"})
+_NOT_FOUND: Final = frozenset({"ResourceNotFound", "ResourceNotFoundException", "ValidationException"})
+
+
+class LabelingJobError(Exception):
+    """A labeling job that is not there or left nothing to go on with; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a labeling job is and how far it came.
+
+    Attributes
+    ----------
+    output
+        Folder of what the job wrote: ``s3://…/<job>``.
+    manifest
+        Its output manifest, as the service names it; None where it names none.
+    age
+        Seconds since it was created.
+    """
+
+    name: str
+    status: str
+    label_attribute: str
+    input_manifest: str
+    output: str
+    manifest: str | None
+    reason: str
+    age: float
+
+    @property
+    def running(self) -> bool:
+        """Whether labels still come in."""
+        return self.status in RUNNING
+
+    @property
+    def wait_seconds(self) -> int:
+        """How long to wait before looking again: the older the job, the longer, so that 30 days are few looks."""
+        return int(min(1_200, max(5, self.age / 20)))
+
+
+def dataset_name(job_name: str) -> str:
+    """Return the first part of the id of the dataset that a job's labels become."""
+    return job_name[:LONGEST_DATASET_NAME].rstrip("-")
+
+
+def describe(name: str, sagemaker: Any) -> Job:
+    """Ask the service for a job.
+
+    Raises
+    ------
+    LabelingJobError
+        If there is no such job.
+    """
+    try:
+        found = sagemaker.describe_labeling_job(LabelingJobName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _NOT_FOUND:
+            raise LabelingJobError(f"{name}: there is no labeling job of this name.") from None
+        raise
+    created: datetime = found["CreationTime"]
+    return Job(
+        name=found["LabelingJobName"],
+        status=found["LabelingJobStatus"],
+        label_attribute=found.get("LabelAttributeName", ""),
+        input_manifest=found["InputConfig"].get("DataSource", {}).get("S3DataSource", {}).get("ManifestS3Uri", ""),
+        output=join(found["OutputConfig"]["S3OutputPath"], found["LabelingJobName"]),
+        manifest=found.get("LabelingJobOutput", {}).get("OutputDatasetS3Uri") or None,
+        reason=found.get("FailureReason", ""),
+        age=max(0.0, time.time() - created.timestamp()),
+    )
+
+
+def output_manifest(job: Job, storage: Storage) -> str:
+    """Return the manifest that a job left, complete or not.
+
+    Raises
+    ------
+    LabelingJobError
+        If the job left none.
+    """
+    for candidate in (job.manifest, layout.output_manifest(job.output)):
+        if candidate and storage.exists(candidate):
+            return candidate
+    reason = f" Its reason: {job.reason}" if job.reason else ""
+    raise LabelingJobError(f"{job.name}: the labeling job is {job.status} and left no output manifest.{reason}")
+
+
+def lies_in(job: Job, labels_bucket: str) -> bool:
+    """Tell whether a job writes where our functions may read."""
+    return parse_s3_uri(job.output).bucket == labels_bucket
+
+
+def card(name: str, labels_bucket: str, storage: Storage) -> Mapping[str, Any] | None:
+    """Return the card of a job that our ``label`` machine made; None for a job made elsewhere."""
+    place = layout.input_card(labels_bucket, name)
+    if not storage.exists(place):
+        return None
+    made: Mapping[str, Any] = storage.read_json(place)
+    return made
+
+
+def earlier_manifest(name: str, labels_bucket: str, storage: Storage) -> str | None:
+    """Return the manifest of labels that a job was resumed with, if it was."""
+    made = card(name, labels_bucket, storage)
+    return made["earlier_manifest"] if made else None
+
+
+def all_labels(job: Job, labels_bucket: str, storage: Storage) -> str:
+    """Return the manifest with all labels up to a job: the merged one, if the job was itself resumed."""
+    merged = layout.merged_manifest(labels_bucket, job.name)
+    if storage.exists(merged):
+        return merged
+    return output_manifest(job, storage)

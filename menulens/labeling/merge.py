@@ -1,0 +1,98 @@
+"""Bring manifests of one label attribute together: every photo once, no label lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from menulens.core.keys import METADATA_SUFFIX, SOURCE_REF
+from menulens.storage import Storage
+
+
+@dataclass(slots=True)
+class Merged:
+    """What came together.
+
+    Attributes
+    ----------
+    lines
+        In the order in which photos first appear.
+    labeled
+        How many of them carry a label.
+    unreadable
+        Lines that are no record with a ``source-ref``; kept at the end, verbatim, for cleaning to reject.
+    """
+
+    lines: list[bytes] = field(default_factory=list)
+    labeled: int = 0
+    unreadable: int = 0
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the manifest's bytes."""
+        digest = hashlib.sha256()
+        for line in self.lines:
+            digest.update(line + b"\n")
+        return digest.hexdigest()
+
+    def write(self, place: str, storage: Storage) -> None:
+        """Write the manifest, whole or not at all."""
+        with storage.writer(place, "application/jsonl") as writer:
+            for line in self.lines:
+                writer.write(line + b"\n")
+
+
+def record(line: bytes) -> dict[str, Any] | None:
+    """Return a manifest line as a record; None where it is none."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get(SOURCE_REF), str):
+        return None
+    return value
+
+
+def is_labeled(value: dict[str, Any], attribute: str) -> bool:
+    """Tell whether a record has a label; one that failed has only metadata."""
+    return value.get(attribute) is not None
+
+
+def merge(manifests: Iterable[Iterable[bytes]], attribute: str) -> Merged:
+    """Merge manifests, oldest first.
+
+    A photo's line is the last labeled one; where no manifest labels it, the last one. A person's later answer replaces
+    an earlier one, and an unlabeled line never replaces a labeled one. Kept lines are the bytes that came in.
+    """
+    kept: dict[str, tuple[bytes, bool]] = {}
+    unreadable: dict[bytes, None] = {}
+    for manifest in manifests:
+        for line in _stripped(manifest):
+            value = record(line)
+            if value is None:
+                unreadable[line] = None
+                continue
+            labeled = is_labeled(value, attribute)
+            _, had_label = kept.get(value[SOURCE_REF], (b"", False))
+            if labeled or not had_label:
+                kept[value[SOURCE_REF]] = (line, labeled)
+    return Merged(
+        lines=[*(line for line, _ in kept.values()), *unreadable],
+        labeled=sum(labeled for _, labeled in kept.values()),
+        unreadable=len(unreadable),
+    )
+
+
+def without_label(value: dict[str, Any], attribute: str) -> bytes:
+    """Return a record as the line that asks for its label again: no failure of the last attempt stays in it."""
+    asked = {key: item for key, item in value.items() if key not in (attribute, attribute + METADATA_SUFFIX)}
+    return json.dumps(asked, ensure_ascii=False).encode()
+
+
+def _stripped(lines: Iterable[bytes]) -> Iterator[bytes]:
+    for line in lines:
+        if bare := line.rstrip(b"\r\n"):
+            yield bare

@@ -1,0 +1,56 @@
+"""The labels of a running job, as they are now."""
+
+from __future__ import annotations
+
+from menulens.labeling import layout
+from menulens.labeling.jobs import Job, LabelingJobError, output_manifest
+from menulens.labeling.merge import Merged, merge
+from menulens.storage import Storage
+
+MANIFEST_ENDING = ".manifest"
+
+
+def take(job: Job, earlier: str | None, storage: Storage) -> Merged:
+    """Return what a job has labeled up to now: one line for each photo that was asked, labeled or not.
+
+    A running job leaves a manifest for each iteration; they are laid over the job's input, oldest first. For a job that
+    has ended its output manifest counts. Labels that the job was resumed with come first.
+
+    Raises
+    ------
+    LabelingJobError
+        If nobody has labeled anything yet.
+    """
+    if job.running:
+        return of_iterations(job, earlier, storage)
+    return _laid_over([output_manifest(job, storage)], job, earlier, storage)
+
+
+def of_iterations(job: Job, earlier: str | None, storage: Storage) -> Merged:
+    """Return what the manifests of a job's iterations hold, whether it runs or not.
+
+    Raises
+    ------
+    LabelingJobError
+        If they hold no label.
+    """
+    return _laid_over([job.input_manifest, *_iterations(job, storage)], job, earlier, storage)
+
+
+def _laid_over(parts: list[str], job: Job, earlier: str | None, storage: Storage) -> Merged:
+    merged = merge((storage.lines(part) for part in ([earlier, *parts] if earlier else parts)), job.label_attribute)
+    if not merged.labeled:
+        raise LabelingJobError(
+            f"{job.name}: no photo is labeled yet (the job is {job.status}); start again when annotators have answered."
+        )
+    return merged
+
+
+def _iterations(job: Job, storage: Storage) -> list[str]:
+    found = [
+        item
+        for folder in layout.intermediate_folders(job.output)
+        for item in storage.list(folder)
+        if item.key.endswith(MANIFEST_ENDING)
+    ]
+    return [item.uri for item in sorted(found, key=lambda item: (item.modified, item.key))]
