@@ -1,12 +1,12 @@
 """Is this object a photo that labeling and training can take? Told from its first bytes, without decoding it.
 
 JPEG and PNG are taken, because ``tf.io.decode_image``'s other formats (GIF, BMP) are not what a camera writes, and
-browsers and TensorFlow agree on these two. What a file is, its bytes say; its name is never asked: a site's ``.jpg`` may be
-an SVG, a WebP or an HTML page that says "404".
+browsers and TensorFlow agree on these two. What a file is, its bytes say; its name is never asked: a site's ``.jpg``
+may be an SVG, a WebP or an HTML page that says "404".
 
-The ``imagesize`` package reads sizes too, but says nothing of animated PNG, JPEG encodings that TensorFlow can't decode, or
-how many more bytes it wants when the size stands behind a long EXIF or ICC segment; and it would be the only package in
-the Lambda that runs this. Hence the standard library alone.
+The ``imagesize`` package reads sizes too, but says nothing of animated PNG, JPEG encodings that TensorFlow can't
+decode, or how many more bytes it wants when the size stands behind a long EXIF or ICC segment; and it would be the only
+package in the Lambda that runs this. Hence the standard library alone.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _jpeg(head: bytes, size: int) -> Photo | MoreBytes:
         if marker not in _DECODABLE_FRAMES or precision != 8 or components not in (1, 3, 4):
             raise PhotoError(
                 PhotoFault.UNDECODABLE_KIND,
-                f"A JPEG of a kind that can't be decoded (frame {marker:#x}, {precision} bits, {components} components).",
+                f"A JPEG that can't be decoded (frame {marker:#x}, {precision} bits, {components} components).",
             )
         if not (width and height):
             raise PhotoError(PhotoFault.BROKEN_HEADER, f"A JPEG of {width} × {height} pixels.")

@@ -1,0 +1,276 @@
+r"""Cleaning: an augmented manifest in; training and evaluation manifests, rejects and a card out.
+
+Two passes (a third where photos are doubled, more where the split of a small dataset must be evened out), each
+streaming: memory holds nine bytes a line. Kept lines are the input's bytes; a last line without ``\n`` gets one. What is
+published is published whole, ``card.json`` last: where there is a card, everything beside it is finished.
+
+The gateway to files and objects is given by the caller (:class:`menulens.storage.Storage` fits), because this package
+imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import compress, count
+from typing import Any, BinaryIO, Protocol, Self
+
+from menulens.core.keys import CARD, EVAL_MANIFEST, REJECTS, TRAIN_MANIFEST
+from menulens.core.lines import LineJudge, Reject, Rejection
+from menulens.core.rules import CleaningRules
+from menulens.core.scan import CODE_OF, FIRST_REJECT, REJECT_CODES, ManifestError, line_blocks, scan
+from menulens.core.verdicts import DatasetTooSmallError, card, dataset_id, dataset_name, decide, final_table
+
+__all__ = [
+    "Cleaned",
+    "DatasetTooSmallError",
+    "ManifestChangedError",
+    "ManifestError",
+    "Store",
+    "clean",
+    "dataset_id",
+    "dataset_name",
+]
+
+DATASET_MARK = "{dataset}"
+JSON_LINES = "application/x-ndjson"
+_STATIC_REASONS = {
+    CODE_OF[Reject.NOT_FOR_TRAINING]: "Its category does not train.",
+    CODE_OF[Reject.DUPLICATE]: "This photo stands on an earlier line with the same label; that line is kept.",
+    CODE_OF[Reject.CONFLICT]: "This photo stands on several lines with different labels.",
+}
+
+
+class ManifestChangedError(ManifestError):
+    """A manifest that was changed while it was being cleaned."""
+
+
+class Writer(Protocol):
+    """Takes bytes and publishes them when told to."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+        ...
+
+    def publish(self) -> None:
+        """Make everything written visible."""
+        ...
+
+    def discard(self) -> None:
+        """Forget everything written, unless it is published."""
+        ...
+
+
+class Store(Protocol):
+    """What cleaning needs of storage."""
+
+    def open(self, location: str, start: int = 0, end: int | None = None) -> BinaryIO:
+        """Open an object, or a range of its bytes, for streaming."""
+        ...
+
+    def writer(self, location: str, content_type: str = ...) -> Any:
+        """Open an object for writing; it has the methods of :class:`Writer`."""
+        ...
+
+    def exists(self, location: str) -> bool:
+        """Tell whether an object is there."""
+        ...
+
+    def size(self, location: str) -> int:
+        """Return an object's bytes."""
+        ...
+
+    def delete(self, location: str) -> None:
+        """Remove an object."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A published dataset: its id, the folder it stands in, and its card."""
+
+    dataset: str
+    folder: str
+    card: dict[str, Any]
+
+
+def clean(
+    source: str, rules: CleaningRules, destination: str, *, store: Store, name: str | None = None, reindex: bool = False
+) -> Cleaned:
+    """Clean a manifest into a dataset.
+
+    Parameters
+    ----------
+    source
+        The manifest: a path or an ``s3://`` location.
+    rules
+        What is kept.
+    destination
+        The folder for the four files; ``{dataset}`` in it becomes the dataset's id.
+    store
+        The gateway to files and objects.
+    name
+        First part of the dataset's id; without it the manifest's own name.
+    reindex
+        Replace a label index that disagrees with its class-name, instead of rejecting the line.
+
+    Returns
+    -------
+    Cleaned
+        The same bytes for the same manifest, rules and flag, every time.
+
+    Raises
+    ------
+    DatasetTooSmallError
+        If it can't be split, or a category is under the minimum. Nothing is published.
+    ManifestError
+        If the object is no manifest, or changes meanwhile. Nothing is published.
+    """
+    name = name or dataset_name(source)
+    with store.open(source) as stream:
+        scanned = scan(stream, rules, reindex)
+
+    def blocks() -> Iterator[bytes]:
+        with store.open(source) as stream:
+            yield from line_blocks(stream)
+
+    verdicts = decide([scanned], scanned.codes, scanned.groups, rules, reindex, blocks)
+    scanned.suspicions.clear()
+    dataset = dataset_id(name, scanned.sha256, rules, reindex)
+    folder = destination.replace(DATASET_MARK, dataset).rstrip("/")
+    with Publication(store, folder) as publication:
+        distributor = Distributor(rules, reindex, publication)
+        distributor.take(blocks(), verdicts.codes)
+        told = card(
+            name=name,
+            uri=source,
+            sha256=scanned.sha256,
+            verdicts=verdicts,
+            rules=rules,
+            reindex=reindex,
+            reindexed=distributor.reindexed,
+        )
+        publication.finish(told)
+    return Cleaned(dataset, folder, told)
+
+
+class Publication:
+    """The files of a dataset: all of them become visible, or none."""
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store, self._folder = store, folder
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.train = self._open(TRAIN_MANIFEST, JSON_LINES)
+        self.eval = self._open(EVAL_MANIFEST, JSON_LINES)
+        self.rejects = self._open(REJECTS, JSON_LINES)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def finish(self, told: dict[str, Any]) -> None:
+        """Publish the manifests and rejects, then the card."""
+        location = f"{self._folder}/{CARD}"
+        text = json.dumps(told, ensure_ascii=False, indent=1).encode() + b"\n"
+        if self._store.exists(location):
+            with self._store.open(location) as stream:
+                if stream.read() != text:
+                    # Another dataset stood here: its card must not vouch for the new files while they appear.
+                    self._store.delete(location)
+        writer = self._open(CARD, "application/json")
+        writer.write(text)
+        for file in (self.train, self.eval, self.rejects, writer):
+            file.publish()
+
+    def _open(self, name: str, content_type: str) -> Writer:
+        writer: Writer = self._store.writer(f"{self._folder}/{name}", content_type)
+        self._stack.callback(writer.discard)
+        return writer
+
+
+class Files(Protocol):
+    """Where lines go."""
+
+    train: Writer
+    eval: Writer
+    rejects: Writer
+
+
+class Distributor:
+    """Sends every line where its verdict says.
+
+    Attributes
+    ----------
+    reindexed
+        Lines whose label index was replaced.
+    """
+
+    def __init__(self, rules: CleaningRules, reindex: bool, files: Files) -> None:
+        self._judge = LineJudge(rules, reindex)
+        self._reindex = reindex
+        self._files = files
+        self._table = final_table(rules)
+        self.reindexed = 0
+
+    def take(self, blocks: Iterable[bytes], codes: bytes | bytearray | memoryview, first_line: int = 1) -> None:
+        """Distribute lines.
+
+        Parameters
+        ----------
+        blocks
+            Whole lines.
+        codes
+            A verdict byte for each of them.
+        first_line
+            Number of the first line, as people count.
+        """
+        done = 0
+        for block in blocks:
+            lines = block.split(b"\n")
+            lines.pop()
+            final = bytes(codes[done : done + len(lines)]).translate(self._table)
+            if len(final) != len(lines):
+                break
+            self._keep(self._files.train, list(compress(lines, final.translate(_IS_TRAIN))))
+            self._keep(self._files.eval, list(compress(lines, final.translate(_IS_EVAL))))
+            numbers = count(first_line + done)
+            rejects = compress(zip(numbers, lines, final, strict=False), final.translate(_IS_REJECT))
+            self._files.rejects.write(b"".join(self._reject(*reject) for reject in rejects))
+            done += len(lines)
+        else:
+            if done == len(codes):
+                return
+        raise ManifestChangedError("The manifest was changed while it was being cleaned; clean it again.")
+
+    def _keep(self, file: Writer, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        if self._reindex:
+            before = lines
+            lines = list(map(self._judge.reindexed, before))
+            self.reindexed += sum(map(bytes.__ne__, before, lines))
+        file.write(b"\n".join(lines) + b"\n")
+
+    def _reject(self, number: int, line: bytes, code: int) -> bytes:
+        reason = _STATIC_REASONS.get(code)
+        if reason is None:
+            verdict = self._judge.judge(line)
+            if not isinstance(verdict, Rejection) or CODE_OF[verdict.code] != code:
+                raise ManifestChangedError(f"Line {number} was changed while the manifest was being cleaned.")
+            reason = verdict.reason
+        told: dict[str, Any] = {"line": number, "code": REJECT_CODES[code - FIRST_REJECT], "reason": reason}
+        try:
+            told["original"] = line.decode("utf-8")
+        except UnicodeDecodeError:
+            told["original_base64"] = base64.b64encode(line).decode("ascii")
+        return json.dumps(told, ensure_ascii=False).encode() + b"\n"
+
+
+_IS_TRAIN = bytes(code == 0 for code in range(256))
+_IS_EVAL = bytes(code == 1 for code in range(256))
+_IS_REJECT = bytes(code >= FIRST_REJECT for code in range(256))
