@@ -28,7 +28,6 @@ CHUNK_BYTES: Final = 4 << 20
 CHUNK_PAIRS: Final = 256
 MAX_RECORD: Final = (1 << 29) - 1  # the length field's 29 bits
 _HEADER: Final = struct.Struct("<II")
-_MAGIC_BYTES: Final = struct.pack("<I", MAGIC)
 _F_SETPIPE_SZ: Final = 1031  # Linux; the fcntl module names it only where it was built with it
 _WAIT_SECONDS: Final = 600.0
 
@@ -217,7 +216,7 @@ def _enlarge(descriptor: int) -> None:
 
 
 def _records(fifo: Path, descriptor: int) -> Iterator[bytes]:
-    """Yield whole records; a split one is joined by the magic number that its writer took out at each split.
+    """Yield whole records; the parts of a split one are joined.
 
     Raises
     ------
@@ -248,7 +247,7 @@ def _records(fifo: Path, descriptor: int) -> Iterator[bytes]:
             parts.append(payload)
             if flag == 3:
                 number += 1
-                payload, parts = _MAGIC_BYTES.join(parts), []
+                payload, parts = b"".join(parts), []
                 yield payload
         needed = head if end - start < head else whole
         if start and len(buffer) - start < max(needed, CHUNK_BYTES):  # make room at the end
