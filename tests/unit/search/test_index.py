@@ -117,7 +117,7 @@ def should_name_the_bad_row_of_a_later_block():
     vectors = np.tile(SQUARE, (5, 1))
     vectors[13] *= 1.5
 
-    with pytest.raises(VectorIndexError, match="vector 13 has length 1.5"):
+    with pytest.raises(VectorIndexError, match=r"vector 13 has length 1\.5"):
         ExactIndex([str(number) for number in range(20)], vectors, block_rows=4)
 
 

@@ -89,7 +89,7 @@ def should_refuse_rows_and_ids_that_differ_in_number(tmp_path):
     ids = file.with_suffix(".ids.jsonl")
     ids.write_text(ids.read_text() + '{"id": "z"}\n')
 
-    with pytest.raises(VectorStoreError, match="has 2 rows but .* names 3"):
+    with pytest.raises(VectorStoreError, match=r"has 2 rows but .* names 3"):
         load_vectors(Storage(), str(tmp_path))
 
 
