@@ -105,7 +105,8 @@ class TrainingStack(Stack):
             .when(sfn.Condition.string_equals(status, "AlreadyRunning"), self._running())
             .otherwise(sfn.Fail(self, "TrainingFailed", error="TrainingFailed", cause_path=f"{OUTCOME}.{keys.REASON}"))
         )
-        return sfn.Chain.start(self._inputs.state(self, "train")).next(self._prepare.state(self)).next(run)
+        chain: sfn.Chain = sfn.Chain.start(self._inputs.state(self, "train")).next(self._prepare.state(self)).next(run)
+        return chain
 
     def _ready(self) -> sfn.Chain:
         package = sfn.JsonPath.string_at(f"{REGISTERED}.{keys.MODEL_PACKAGE}")
@@ -118,15 +119,17 @@ class TrainingStack(Stack):
             detail_type=keys.MODEL_READY,
             detail={keys.MODEL_PACKAGE: package, keys.TRAINING_JOB: job, keys.DATASET: dataset},
         )
-        return sfn.Chain.start(tell).next(
+        chain: sfn.Chain = sfn.Chain.start(tell).next(
             sfn.Pass(self, "ModelRegistered", parameters={**self._answer(True), keys.MODEL_PACKAGE: package})
         )
+        return chain
 
     def _rejected(self) -> sfn.Chain:
         reject = sfn.Pass(self, "ChampionStays", parameters=self._answer(False))
-        return sfn.Chain.start(reject).next(
+        chain: sfn.Chain = sfn.Chain.start(reject).next(
             sfn.Succeed(self, "ModelRejected", comment="The reason stands in the output")
         )
+        return chain
 
     def _running(self) -> sfn.Chain:
         tell = sfn.Pass(
@@ -137,7 +140,8 @@ class TrainingStack(Stack):
                 keys.REASON: sfn.JsonPath.string_at(f"{OUTCOME}.{keys.REASON}"),
             },
         )
-        return sfn.Chain.start(tell).next(sfn.Succeed(self, "AlreadyRunning"))
+        chain: sfn.Chain = sfn.Chain.start(tell).next(sfn.Succeed(self, "AlreadyRunning"))
+        return chain
 
     def _answer(self, passed: bool) -> dict[str, object]:
         return {

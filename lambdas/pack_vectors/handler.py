@@ -1,4 +1,4 @@
-"""Step of vectorise: one pack of photos as the JSON lines that the transform job reads; says whether it has any."""
+"""Step of vectorise: one pack of photos as the JSON lines that the transform job reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from menulens.search.packs import write_pack
 from menulens.storage import Storage
 
 
-def handler(event: dict[str, Any], context: object) -> bool:
+def handler(event: dict[str, Any], context: object) -> int:
     s3 = boto3.client("s3")
     pack = event["pack"]
     packed = write_pack(
@@ -25,4 +25,5 @@ def handler(event: dict[str, Any], context: object) -> bool:
         last=pack["last"],
         caps=deployed.settings()["photos"],
     )
-    return packed.photos > 0
+    # 1 if any photo is in the pack: the machine asks its packs' answers for a 1, and ASL's functions take no true.
+    return int(packed.photos > 0)

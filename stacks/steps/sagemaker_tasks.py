@@ -34,7 +34,7 @@ def request(
     *,
     service: str,
     parameters: Mapping[str, Any],
-    result_path: str | None = None,
+    result_path: str = "$.answer",
     result_selector: Mapping[str, str] | None = None,
     comment: str | None = None,
     retry: bool = True,
@@ -46,7 +46,7 @@ def request(
     service
         The integration, as in ``sagemaker:createTrainingJob.sync`` or ``aws-sdk:sagemaker:describeEndpoint``.
     result_path
-        Where the answer goes; None: the state's input goes on unchanged.
+        Where the answer goes; the rest of the state's input goes on unchanged.
     retry
         Whether throttling and quotas are waited out.
     """

@@ -8,6 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk.aws_stepfunctions_tasks import LambdaInvoke
 from constructs import Construct
 
 from menulens.core import keys, names
@@ -66,7 +67,7 @@ class PrepareTraining(Construct):
             },
         )
 
-    def state(self, scope: Construct) -> sfn.INextable:
+    def state(self, scope: Construct) -> LambdaInvoke:
         """Return the state."""
         return self.function.state(
             scope,
@@ -189,7 +190,7 @@ class TrainingOutcome(Construct):
             acknowledged={tasks.wildcard(jobs): "Jobs are named after their datasets."},
         )
 
-    def state(self, scope: Construct) -> sfn.INextable:
+    def state(self, scope: Construct) -> LambdaInvoke:
         """Return the state."""
         return self.function.state(
             scope,
@@ -229,7 +230,7 @@ class GateModel(Construct):
             },
         )
 
-    def state(self, scope: Construct) -> sfn.INextable:
+    def state(self, scope: Construct) -> LambdaInvoke:
         """Return the state."""
         return self.function.state(
             scope,
