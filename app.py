@@ -8,7 +8,11 @@ from cdk_nag import AwsSolutionsChecks
 from menulens.core import names
 from menulens.settings import SettingsError, settings_of
 from stacks.labeling_stack import LabelingStack
+from stacks.operations_stack import OperationsStack
+from stacks.serving_stack import ServingStack
+from stacks.similarity_stack import SimilarityStack
 from stacks.storage_stack import StorageStack
+from stacks.training_stack import TrainingStack
 from stacks.workforce_stack import WorkforceStack
 
 
@@ -18,7 +22,26 @@ def build(app: cdk.App, environment: str) -> None:
     prefix = names.prefix(settings.environment)
     storage = StorageStack(app, f"{prefix}-storage", settings=settings)
     workforce = WorkforceStack(app, f"{prefix}-workforce", settings=settings, key=storage.key)
-    LabelingStack(app, f"{prefix}-labeling", settings=settings, inputs=storage.inputs, team_arn=workforce.team_arn)
+    labeling = LabelingStack(
+        app, f"{prefix}-labeling", settings=settings, inputs=storage.inputs, team_arn=workforce.team_arn
+    )
+    training = TrainingStack(app, f"{prefix}-training", settings=settings, inputs=storage.inputs)
+    serving = ServingStack(app, f"{prefix}-serving", settings=settings, inputs=storage.inputs)
+    similarity = SimilarityStack(
+        app, f"{prefix}-similarity", settings=settings, inputs=storage.inputs, model_role=serving.model_role
+    )
+    OperationsStack(
+        app,
+        f"{prefix}-operations",
+        settings=settings,
+        key=storage.key,
+        machines={
+            **labeling.machines,
+            "train": training.state_machine,
+            "deploy": serving.state_machine,
+            "vectorise": similarity.state_machine,
+        },
+    )
     cdk.Tags.of(app).add("project", "menulens")
     cdk.Tags.of(app).add("environment", settings.environment)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))

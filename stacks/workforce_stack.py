@@ -6,7 +6,6 @@ pool is looked up when the stack is deployed, and our group, our members and our
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from aws_cdk import Aws, CfnOutput, CfnResource, Duration, Stack, custom_resources
@@ -20,7 +19,7 @@ from constructs import Construct
 
 from menulens.core import names
 from menulens.settings import Settings
-from stacks.steps.base import acknowledge, removal_policy
+from stacks.steps.base import acknowledge, removal_policy, stable_id
 
 GROUP = "annotators"
 # The labeling portal puts its own address in here when the workforce is made; Cognito wants one before that.
@@ -70,7 +69,7 @@ class WorkforceStack(Stack):
         for email in self._settings.labeling.members:
             sns.CfnSubscription(
                 self,
-                f"Tell{_tag(email)}",
+                f"Tell{stable_id(email)}",
                 topic_arn=topic.topic_arn,
                 protocol="email",
                 endpoint=email,
@@ -206,7 +205,7 @@ class WorkforceStack(Stack):
         for email in self._settings.labeling.members:
             user = cognito.CfnUserPoolUser(
                 self,
-                f"Member{_tag(email)}",
+                f"Member{stable_id(email)}",
                 user_pool_id=pool.pool_id,
                 username=email,
                 desired_delivery_mediums=["EMAIL"],
@@ -217,7 +216,7 @@ class WorkforceStack(Stack):
             )
             cognito.CfnUserPoolUserToGroupAttachment(
                 self,
-                f"InGroup{_tag(email)}",
+                f"InGroup{stable_id(email)}",
                 user_pool_id=pool.pool_id,
                 group_name=group.ref,
                 username=user.ref,
@@ -248,8 +247,3 @@ class WorkforceStack(Stack):
         for resource in pool.before_team:
             team.add_resource_dependency(resource)
         return team
-
-
-def _tag(email: str) -> str:
-    """Return a logical id's part that stays the same when members before this one leave."""
-    return hashlib.sha256(email.lower().encode()).hexdigest()[:8]

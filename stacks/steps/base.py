@@ -7,6 +7,7 @@ its state (:meth:`Function.state`). :class:`Machine` joins states into a state m
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,11 @@ def removal_policy(settings: Settings) -> RemovalPolicy:
 def acknowledge(construct: IConstruct, reason: str, *findings: str) -> None:
     """Acknowledge findings of cdk-nag at the construct that has them, each by its full name, for one reason."""
     Validations.of(construct).acknowledge(*(Acknowledgment(id=finding, reason=reason) for finding in findings))
+
+
+def stable_id(text: str) -> str:
+    """Return a logical id's part for one of several, which stays the same when others come and go."""
+    return hashlib.sha256(text.lower().encode()).hexdigest()[:8]
 
 
 def nag_name(text: str) -> str:
