@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import os
+import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,7 +19,7 @@ from menulens.settings import Settings
 
 LOCAL_ENVIRONMENT = "local"
 LOCAL_STATE = Path(os.environ.get("MENULENS_STATE", ".menulens"))
-LOCAL_CLOUD_FILE = LOCAL_STATE / "cloud.json"
+STATE_VARIABLE = "MENULENS_STATE"  # an environment variable that names another state folder
 
 
 class CloudError(Exception):
@@ -65,7 +67,7 @@ def connect(settings: Settings) -> Cloud:
     if settings.environment != LOCAL_ENVIRONMENT:
         return Cloud(settings, boto3.Session(region_name=settings.region), None)
     try:
-        state = json.loads(LOCAL_CLOUD_FILE.read_text())
+        state = json.loads((Path(os.environ.get(STATE_VARIABLE, LOCAL_STATE)) / "cloud.json").read_text())
     except FileNotFoundError:
         raise CloudError("No local cloud is up here. Start one: menulens local up") from None
     session = boto3.Session(
