@@ -127,12 +127,17 @@ async def answer_all(
         If someone has no invitation, is not let in, or an answer is refused.
     """
     passwords = await asyncio.to_thread(invitations, endpoint_url)
-    async with asyncio.TaskGroup() as group:
-        for person in people:
-            password = passwords.get(person.email.lower())
-            if password is None:
-                raise AnnotatorError(f"{person.email} was sent no invitation with a temporary password.")
-            group.create_task(_work(person, labeling_url, password, truth, finished, progress))
+    uninvited = [person.email for person in people if person.email.lower() not in passwords]
+    if uninvited:
+        raise AnnotatorError(f"{', '.join(uninvited)}: no invitation with a temporary password was sent.")
+    try:
+        async with asyncio.TaskGroup() as group:
+            for person in people:
+                password = passwords[person.email.lower()]
+                group.create_task(_work(person, labeling_url, password, truth, finished, progress))
+    except ExceptionGroup as faults:
+        # All of them stop when one can't go on; the first tells why.
+        raise AnnotatorError(f"labeling: {faults.exceptions[0]!r}") from faults
 
 
 async def _work(  # noqa: PLR0917 (one call, above)

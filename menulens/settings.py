@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -18,6 +19,7 @@ from menulens.core.rules import Category as CoreCategory
 from menulens.core.rules import CleaningRules
 
 CONFIG_FOLDER = Path("config")
+CONFIG_VARIABLE = "MENULENS_CONFIG"  # an environment variable that names another folder
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
 CategoryKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
@@ -241,8 +243,9 @@ def load_settings(path: Path | str) -> Settings:
         raise SettingsError("\n".join(_explain(path, fault) for fault in error.errors())) from None
 
 
-def settings_of(environment: str, folder: Path = CONFIG_FOLDER) -> Settings:
-    """Load the settings of an environment by its name."""
+def settings_of(environment: str, folder: Path | None = None) -> Settings:
+    """Load the settings of an environment by its name, from ``config`` or the folder that ``MENULENS_CONFIG`` names."""
+    folder = folder or Path(os.environ.get(CONFIG_VARIABLE, CONFIG_FOLDER))
     settings = load_settings(folder / f"{environment}.toml")
     if settings.environment != environment:
         raise SettingsError(

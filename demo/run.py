@@ -1,0 +1,277 @@
+"""Run the whole chain on this machine: start one ``label`` execution, answer as people do, watch the rest happen."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from demo import own, pictures
+from demo.annotators import Annotator, annotators, answer_all, invitations
+from demo.collect import Labels, collect
+from demo.report import Outcome, Person, Stage
+from demo.watch import Execution, Look, StageError, Watcher
+from menulens.cli import local
+from menulens.cloud import LOCAL_ENVIRONMENT, LOCAL_STATE, Cloud, connect
+from menulens.core import keys
+from menulens.settings import Settings, settings_of
+from menulens.storage import Storage, join
+
+NEEDED_GIB = 3.0
+JOB_ENDED = ("Completed", "Stopped", "Failed")
+PATIENCE = {"label": 900.0, "clean": 300.0, "train": 1200.0, "deploy": 300.0, "vectorise": 600.0}
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@dataclass
+class Run:
+    """One run of the demo."""
+
+    state: Path = LOCAL_STATE
+    count: int = 800
+    photos: Path | None = None
+    began: float = field(default_factory=time.monotonic)
+    stages: list[Stage] = field(default_factory=list)
+
+    def preflight(self) -> None:
+        """Find out before anything starts what would stop the run later.
+
+        Raises
+        ------
+        StageError
+            If a program or disk space is missing.
+        """
+        if shutil.which("node") is None:
+            raise StageError("preflight: Node.js 20 or newer is needed on PATH; it deploys the stacks.")
+        if not (pictures.PROJECT / "node_modules" / ".bin" / "cdk").exists():
+            raise StageError("preflight: the packages of package.json are missing. Install them: make setup")
+        free = shutil.disk_usage(Path.cwd()).free / 2**30
+        if free < NEEDED_GIB:
+            raise StageError(f"preflight: {free:.1f} GiB of disk are free here; {NEEDED_GIB:.0f} are needed.")
+
+    @contextmanager
+    def stage(self, name: str, detail: str = "") -> Iterator[None]:
+        """Note when a stage began and how long it took."""
+        start = time.monotonic()
+        yield
+        self.stages.append(Stage(name, start - self.began, time.monotonic() - start, detail))
+
+    def note(self, name: str, began: datetime, ended: datetime, detail: str = "") -> None:
+        """Note a stage by the clock of the cloud."""
+        zero = datetime.now(UTC) - timedelta(seconds=time.monotonic() - self.began)
+        start = max(0.0, (began - zero).total_seconds())
+        self.stages.append(Stage(name, start, max(0.0, (ended - began).total_seconds()), detail))
+
+    def execute(self) -> Outcome:
+        """Run the chain from pictures to vectors.
+
+        Raises
+        ------
+        StageError
+            If a stage fails.
+        """
+        self.preflight()
+        with _bars() as bars:
+            files, truth = self._pictures(bars)
+        settings = settings_of(LOCAL_ENVIRONMENT)
+        with self.stage("deploy the stacks", "CDK CLI, local cloud"):
+            local.up(state=self.state, port=None, deploy=True, backbone=True)
+        cloud = connect(settings)
+        with _bars() as bars:
+            self._upload(cloud, files, bars)
+            return self._chain(cloud, files, truth, bars)
+
+    def _pictures(self, bars: Progress) -> tuple[dict[str, Path], dict[str, str]]:
+        """Return key to file, and key to what it shows."""
+        if self.photos is not None:
+            found = own.find_photos(self.photos)
+            return found.files, found.answers
+        folder = self.state / "demo" / "pictures"
+        task = bars.add_task("making pictures", total=self.count)
+        with self.stage("make pictures", "icons on dishes and tables"):
+            made = pictures.make_pictures(
+                folder, self.count, progress=lambda done, total: bars.update(task, completed=done, total=total)
+            )
+        bars.update(task, completed=self.count, total=self.count)
+        truth = {one.key: one.category for one in made if one.category is not None}
+        return {one.key: folder / one.key for one in made}, truth
+
+    def _upload(self, cloud: Cloud, files: dict[str, Path], bars: Progress) -> None:
+        client, bucket = cloud.client("s3"), cloud.bucket("photos")
+        task = bars.add_task("uploading photos", total=len(files))
+
+        def put(item: tuple[str, Path]) -> None:
+            key, path = item
+            kind = "image/png" if path.suffix == ".png" else "image/jpeg"
+            client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ContentType=kind)
+            bars.advance(task)
+
+        with self.stage("upload photos"), ThreadPoolExecutor(4) as pool:
+            list(pool.map(put, files.items()))
+
+    def _chain(self, cloud: Cloud, files: dict[str, Path], truth: dict[str, str], bars: Progress) -> Outcome:
+        settings = cloud.settings
+        since = datetime.now(UTC) - timedelta(seconds=2)
+        watcher = Watcher(cloud, since, self.state)
+        cloud.client("stepfunctions").start_execution(
+            stateMachineArn=cloud.state_machine_arn("label"), input=json.dumps({"photos": settings.photos.prefix})
+        )
+        people = self._label(watcher, files, truth, bars)
+        label = self._wait(watcher, "label", "label: the execution ends", Look, bars)
+        job = watcher.labeling_job()
+        assert job is not None
+        self.note("labeling", job["CreationTime"], job.get("LabelingJobEndTime") or job["LastModifiedTime"],
+                  f"{sum(person.answered for person in people):,} answers" if people else "by hand")  # fmt: skip
+        clean = self._wait(watcher, "clean", "cleaning", Look, bars)
+        self.note("cleaning", clean.began, clean.ended, _dataset_of(clean, label))
+        training = settings.training
+        epochs = training.head_epochs + training.epochs
+        train = self._wait(watcher, "train", "training", lambda: watcher.training(epochs), bars)
+        trained = watcher.training_job()
+        assert trained is not None
+        ended = trained.get("TrainingEndTime") or trained["LastModifiedTime"]
+        self.note("training", train.began, ended, f"{training.backbone}, {epochs} epochs")
+        self.note("judging, registering", ended, train.ended, "gate, model package")
+        if not watcher.executions("deploy") and not train.output.get(keys.PASSED, True):
+            raise StageError(f"train: the gate turned the model away: {train.output.get(keys.REASON)}")
+        deploy = self._wait(watcher, "deploy", "deploying the model", watcher.serving, bars)
+        self.note("deploying the model", deploy.began, deploy.ended, "endpoint, smoke test")
+        vectorise = self._wait(watcher, "vectorise", "vectorising", watcher.vectorising, bars)
+        self.note("vectorising", vectorise.began, vectorise.ended, "Batch Transform")
+        reading = bars.add_task("reading the outcome", total=None)
+        with self.stage("search, report"):
+            dataset = _dataset_of(clean, label)
+            outcome = collect(
+                cloud,
+                labels=Labels(
+                    job["LabelingJobName"], job["LabelingJobOutput"]["OutputDatasetS3Uri"], job["LabelAttributeName"]
+                ),
+                dataset_uri=f"s3://{cloud.bucket('datasets')}/{dataset}/",
+                training_job=trained["TrainingJobName"],
+                stages=self.stages,
+                people=[Person(one.email, one.answered, one.wrong, one.habits.error_rate) for one in people],
+                truth=truth,
+                read=lambda key: files[key].read_bytes(),
+                photos=len(files),
+                composed=self.photos is None,
+            )
+        bars.update(reading, total=1, completed=1)
+        return outcome
+
+    def _wait(self, watcher: Watcher, machine: Any, title: str, look: Callable[[], Look], bars: Progress) -> Execution:
+        task = bars.add_task(title, total=None)
+
+        def tell(seen: Look) -> None:
+            bars.update(task, total=seen.total, completed=seen.done, doing=seen.doing)
+
+        execution = watcher.wait(machine, look, tell, PATIENCE[machine])
+        bars.update(task, total=1, completed=1, doing="done")
+        return execution
+
+    def _label(
+        self, watcher: Watcher, files: dict[str, Path], truth: dict[str, str], bars: Progress
+    ) -> list[Annotator]:
+        """Answer until the labeling job has ended: by script, or let the person do it."""
+        settings = watcher.cloud.settings
+        task = bars.add_task("labeling", total=None, doing="looking through the photos")
+        while (job := watcher.labeling_job()) is None:
+            if (failure := watcher.failed("label")) is not None:
+                raise StageError(failure)
+            time.sleep(0.5)
+        total = (len(files)) * settings.labeling.workers_per_photo
+        description = _cloud_of(self.state)
+        if not truth:
+            self._invite(description, settings)
+        ended = threading.Event()
+        follower = threading.Thread(target=_follow, args=(watcher, ended, bars, task, not truth), daemon=True)
+        follower.start()
+        people: list[Annotator] = []
+        if truth:
+            people = annotators(list(settings.labeling.members))
+            bars.update(task, total=total, completed=0, doing=f"{len(people)} annotators answer")
+            shown = {hashlib.sha256(files[key].read_bytes()).hexdigest(): said for key, said in truth.items()}
+            asyncio.run(
+                answer_all(
+                    people,
+                    endpoint_url=description["endpoint_url"],
+                    labeling_url=description["labeling_url"],
+                    truth=shown,
+                    finished=ended.is_set,
+                    progress=lambda more: bars.advance(task, more),
+                )
+            )
+        follower.join()
+        if (job := watcher.labeling_job()) is not None and job["LabelingJobStatus"] != "Completed":
+            raise StageError(f"labeling: {job['LabelingJobStatus']}: {job.get('FailureReason', 'no reason given')}")
+        done = bars.tasks[bars.task_ids.index(task)].completed
+        bars.update(task, total=done or 1, completed=done or 1, doing="done")
+        return people
+
+    def _invite(self, description: dict[str, Any], settings: Settings) -> None:
+        """Show a person where to label, and how to come in."""
+        passwords = invitations(description["endpoint_url"])
+        lines = [f"Please label your photos at [bold]{description['labeling_url']}[/]", ""]
+        lines += [
+            f"sign in as  {member}\npassword    {passwords.get(member.lower(), 'already changed at the first sign-in')}"
+            for member in settings.labeling.members
+        ]
+        lines.append(
+            "\nThe first sign-in asks for a password of your own. The chain goes on when the last one is done."
+        )
+        err.print(Panel("\n".join(lines), title="your turn", expand=False))
+        import webbrowser  # noqa: PLC0415 (only here is a browser opened)
+
+        if sys.stdin.isatty():
+            webbrowser.open(description["labeling_url"])
+
+
+def _follow(watcher: Watcher, ended: threading.Event, bars: Progress, task: TaskID, show: bool) -> None:
+    """Look at the labeling job until it has ended."""
+    try:
+        while True:
+            job = watcher.labeling_job()
+            if job is None or job["LabelingJobStatus"] in JOB_ENDED:
+                return
+            if show:
+                counters = job["LabelCounters"]
+                done, left = counters["TotalLabeled"], counters["Unlabeled"]
+                bars.update(task, total=done + left, completed=done, doing="waiting for you")
+            time.sleep(0.7)
+    finally:
+        ended.set()
+
+
+def _dataset_of(clean: Execution, label: Execution) -> str:
+    dataset = clean.output.get(keys.DATASET) or label.output.get("cleaned", {}).get(keys.DATASET)
+    if not dataset:
+        raise StageError(f"clean: its execution {clean.arn} names no dataset in its output: {clean.output}")
+    return str(dataset)
+
+
+def _cloud_of(state: Path) -> dict[str, Any]:
+    answer: dict[str, Any] = Storage().read_json(join(str(state), "cloud.json"))
+    return answer
+
+
+def _bars() -> Progress:
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description:<28}"), BarColumn(bar_width=30), TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[doing]}"), console=err, refresh_per_second=4,
+    )  # fmt: skip
