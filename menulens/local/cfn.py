@@ -187,7 +187,10 @@ def physical_name(stack: str, logical_id: str, longest: int) -> str:
 def _typed(shape: Any, value: Any) -> Any:
     """Return a template's value in the type that the request's shape has."""
     if shape.type_name == "structure" and isinstance(value, dict):
-        return {key: _typed(shape.members[key], item) if key in shape.members else item for key, item in value.items()}
+        spelled = {key if key in shape.members else _MEMBER_OF.get(key, key): item for key, item in value.items()}
+        return {
+            key: _typed(shape.members[key], item) if key in shape.members else item for key, item in spelled.items()
+        }
     if shape.type_name == "list" and isinstance(value, list):
         return [_typed(shape.member, item) for item in value]
     if shape.type_name == "map" and isinstance(value, dict):
@@ -195,6 +198,9 @@ def _typed(shape: Any, value: Any) -> Any:
     converter = _CONVERTERS.get(shape.type_name)
     return converter(value) if converter and isinstance(value, str) else value
 
+
+# Properties whose member of the request has another name (AWS::SageMaker::Workteam CognitoMemberDefinition).
+_MEMBER_OF = {"CognitoUserPool": "UserPool", "CognitoUserGroup": "UserGroup", "CognitoClientId": "ClientId"}
 
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "integer": int,
