@@ -1,60 +1,47 @@
-"""Photos that stand on more than one line: found by suspicion, settled by a strong hash of their keys."""
+"""Photos that stand on more than one line: suspected by a short hash of their keys, settled by a strong one."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import groupby
-from typing import Protocol
+from itertools import compress, groupby
 
 from menulens.core.lines import Reject
-from menulens.core.rules import CleaningRules
-from menulens.core.scan import CODE_OF, PARTITIONS, KeyReader
+from menulens.core.scan import CODE_OF, FIRST_REJECT, KeyReader
 
+PARTITION_LINES = 200_000  # lines looked at in one go: what bounds the memory
 _LINE_BYTES = 8
 _DIGEST_BYTES = 16
 _RECORD = _DIGEST_BYTES + _LINE_BYTES
+_PARTITIONS = 64
+_IS_GOOD = bytes(code < FIRST_REJECT for code in range(256))
 
 
-class ScannedPart(Protocol):
-    """The part of a scan that settling doubles needs."""
-
-    @property
-    def lines(self) -> int:
-        """Lines in this part."""
-        ...
-
-    def suspicion(self, partition: int) -> array[int]:
-        """Return one of the 64 arrays."""
-        ...
-
-
-def suspects(parts: Sequence[ScannedPart]) -> array[int]:
-    """Return the lines (from 0, over all parts, ascending) whose key's CRC-32 is not theirs alone."""
+def suspects(codes: bytes | bytearray, crcs: array[int]) -> array[int]:
+    """Return the lines (from 0, ascending) with a good label whose CRC-32 is not theirs alone."""
+    partitions = max(1, min(256, len(codes) // PARTITION_LINES))
+    # The CRC's lowest byte tells the partition; a stride takes it from every number at once.
+    lowest = crcs.tobytes()[0 if array("I", [1]).tobytes()[0] else crcs.itemsize - 1 :: crcs.itemsize]
+    good = codes.translate(_IS_GOOD)
     found = array("Q")
-    for partition in range(PARTITIONS):
-        if len(parts) == 1:
-            pairs = sorted(parts[0].suspicion(partition))
-        else:
-            pairs, first = [], 0
-            for part in parts:
-                pairs += [pair + first for pair in part.suspicion(partition)]
-                first += part.lines
-            pairs.sort()
-        crcs = [pair >> 32 for pair in pairs]
-        if len(set(crcs)) == len(crcs):
+    for partition in range(partitions):
+        chosen = bytes(value % partitions == partition for value in range(256))
+        mask = _both(lowest.translate(chosen), good)
+        part = array("I", compress(crcs, mask))
+        once = set(part)
+        if len(once) == len(part):
             continue
-        last, previous = -1, -1
-        for crc, pair in zip(crcs, pairs, strict=True):
-            if crc == last:
-                if previous >= 0:
-                    found.append(previous & 0xFFFFFFFF)
-                    previous = -1
-                found.append(pair & 0xFFFFFFFF)
-            else:
-                last, previous = crc, pair
+        # Every number leaves the set when it is first met; what is met again is not in it.
+        double = {crc for crc in part if not (crc in once and not once.remove(crc))}  # type: ignore[func-returns-value]
+        found.extend(compress(compress(range(len(codes)), mask), map(double.__contains__, part)))
     return array("Q", sorted(found))
+
+
+def _both(left: bytes | bytearray, right: bytes | bytearray) -> bytes:
+    """Return the bytes' conjunction; as one large number, because that is one loop in C."""
+    both = int.from_bytes(left, "little") & int.from_bytes(right, "little")
+    return both.to_bytes(len(left), "little")
 
 
 class Settler:
@@ -62,7 +49,7 @@ class Settler:
 
     def __init__(self, suspected: array[int], reader: KeyReader) -> None:
         self._suspected, self._reader = suspected, reader
-        self._records = [bytearray() for _ in range(PARTITIONS)]
+        self._records = [bytearray() for _ in range(_PARTITIONS)]
         self._line = 0
         self._next = 0
 
@@ -76,36 +63,31 @@ class Settler:
         while self._next < len(suspected) and suspected[self._next] < self._line:
             number = suspected[self._next]
             self._next += 1
-            if found := self._reader.candidate(lines[number - first] + b"\n"):
+            if found := self._reader.candidate(lines[number - first]):
                 digest = blake2b(found[0], digest_size=_DIGEST_BYTES).digest()
                 self._records[digest[0] >> 2] += digest + number.to_bytes(_LINE_BYTES, "big")
 
-    def settle(self, codes: bytearray, rules: CleaningRules) -> None:
+    def settle(self, codes: bytearray) -> None:
         """Mark, in the verdicts, what is a duplicate and what is in conflict."""
+        categories = self._reader.rules.categories
         for records in self._records:
             pieces = sorted(bytes(records[at : at + _RECORD]) for at in range(0, len(records), _RECORD))
             for _, same in groupby(pieces, lambda piece: piece[:_DIGEST_BYTES]):
-                self._mark([int.from_bytes(piece[_DIGEST_BYTES:], "big") for piece in same], codes, rules)
-
-    @staticmethod
-    def _mark(lines: list[int], codes: bytearray, rules: CleaningRules) -> None:
-        """Keep the first line of a photo whose labels agree; keep none where they do not."""
-        if len(lines) < 2:
-            return
-        categories = {codes[line] >> 2 for line in lines}
-        if len(categories) > 1:
-            for line in lines:
-                codes[line] = CODE_OF[Reject.CONFLICT]
-        elif rules.categories[categories.pop()].trains:
-            for line in lines[1:]:
-                codes[line] = CODE_OF[Reject.DUPLICATE]
+                lines = [int.from_bytes(piece[_DIGEST_BYTES:], "big") for piece in same]
+                labels = {codes[line] >> 2 for line in lines}
+                if len(labels) > 1:
+                    for line in lines:
+                        codes[line] = CODE_OF[Reject.CONFLICT]
+                elif categories[labels.pop()].trains:
+                    for line in lines[1:]:
+                        codes[line] = CODE_OF[Reject.DUPLICATE]
 
 
-def settle(parts: Sequence[ScannedPart], codes: bytearray, reader: KeyReader, blocks: Iterable[bytes] | None) -> None:
-    """Mark doubles in one go; ``blocks`` (the manifest once more) is only read if there are suspects."""
-    found = suspects(parts)
-    if found and blocks is not None:
+def settle(codes: bytearray, crcs: array[int], reader: KeyReader, blocks: Iterable[bytes]) -> None:
+    """Mark doubles in one go; ``blocks`` (the manifest once more) are only read if there are suspects."""
+    found = suspects(codes, crcs)
+    if found:
         settler = Settler(found, reader)
         for block in blocks:
             settler.block(block)
-        settler.settle(codes, reader.rules)
+        settler.settle(codes)

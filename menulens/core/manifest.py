@@ -1,8 +1,8 @@
 r"""Cleaning: an augmented manifest in; training and evaluation manifests, rejects and a card out.
 
 Two passes (a third where photos are doubled, more where the split of a small dataset must be evened out), each
-streaming: memory holds nine bytes a line. Kept lines are the input's bytes; a last line without ``\n`` gets one. What is
-published is published whole, ``card.json`` last: where there is a card, everything beside it is finished.
+streaming: memory holds five bytes a line. Kept lines are the input's bytes; a last line without ``\n`` gets one. What
+is published is published whole, ``card.json`` last: where there is a card, everything beside it is finished.
 
 The gateway to files and objects is given by the caller (:class:`menulens.storage.Storage` fits), because this package
 imports nothing but the standard library.
@@ -137,8 +137,7 @@ def clean(
         with store.open(source) as stream:
             yield from line_blocks(stream)
 
-    verdicts = decide([scanned], scanned.codes, scanned.groups, rules, reindex, blocks)
-    scanned.suspicions.clear()
+    verdicts = decide(scanned, rules, reindex, blocks)
     dataset = dataset_id(name, scanned.sha256, rules, reindex)
     folder = destination.replace(DATASET_MARK, dataset).rstrip("/")
     with Publication(store, folder) as publication:
@@ -263,14 +262,15 @@ class Distributor:
             if not isinstance(verdict, Rejection) or CODE_OF[verdict.code] != code:
                 raise ManifestChangedError(f"Line {number} was changed while the manifest was being cleaned.")
             reason = verdict.reason
-        told: dict[str, Any] = {"line": number, "code": REJECT_CODES[code - FIRST_REJECT], "reason": reason}
+        told = f'{{"line": {number}, "code": "{REJECT_CODES[code - FIRST_REJECT]}", "reason": {_quoted(reason)}, '
         try:
-            told["original"] = line.decode("utf-8")
+            told += f'"original": {_quoted(line.decode("utf-8"))}}}\n'
         except UnicodeDecodeError:
-            told["original_base64"] = base64.b64encode(line).decode("ascii")
-        return json.dumps(told, ensure_ascii=False).encode() + b"\n"
+            told += f'"original_base64": "{base64.b64encode(line).decode("ascii")}"}}\n'
+        return told.encode("utf-8")
 
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 _IS_TRAIN = bytes(code == 0 for code in range(256))
 _IS_EVAL = bytes(code == 1 for code in range(256))
 _IS_REJECT = bytes(code >= FIRST_REJECT for code in range(256))

@@ -1,8 +1,8 @@
-"""The first pass over a manifest: one byte of verdict and one number of suspicion for each line.
+"""The first pass over a manifest: a byte of verdict and a CRC-32 for each line.
 
-A verdict byte holds a good label (category, human, side of the split) or a reject code. A suspicion is
-``CRC-32 of the photo's key << 32 | line``: two lines of one photo share the upper half, so sorting finds every
-possible double in eight bytes a line; :mod:`menulens.core.doubles` then settles each exactly.
+A verdict byte holds a good label (category, human, side of the split) or a reject code. Two lines of one photo share
+the CRC-32 of its key, so every possible double is found in four bytes a line; :mod:`menulens.core.doubles` settles each
+of them exactly.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress, repeat
 from typing import Any, Protocol
 from zlib import crc32
 
 from menulens.core.lines import Candidate, LineJudge, Reject
 from menulens.core.rules import CleaningRules
-from menulens.core.shapes import Shape, learn
+from menulens.core.shapes import Shape, is_utf8, learn
 from menulens.core.split import border, grouper, unit_number
 
 BLOCK_BYTES = 1 << 19
 LONGEST_LINE_BYTES = 16 << 20
-PARTITIONS = 64
-MOST_LINES = 1 << 32
 MOST_CATEGORIES = 54
 FIRST_REJECT = MOST_CATEGORIES << 2
 REJECT_CODES = list(Reject)
@@ -32,6 +31,7 @@ HUMAN_BIT, EVAL_BIT = 2, 1
 MOST_GROUPS = 250_000  # beyond it, restaurants are not counted: a set of them all would be the largest thing in memory
 _MOST_CACHED = 1 << 16
 _SHAPES = 4
+_LESSON = 64  # lines of the first block that teach shapes
 
 
 class ManifestError(Exception):
@@ -81,12 +81,14 @@ class KeyReader:
         if len(rules.categories) > MOST_CATEGORIES:
             raise ManifestError(f"{len(rules.categories)} categories; at most {MOST_CATEGORIES} can be told apart.")
         self.rules = rules
+        self.groups: set[int] = set()
         self._judge = LineJudge(rules, reindex)
         self._group = grouper(rules)
         self._border = border(rules)
         self._sides: dict[str, int] = {}
-        self.groups: set[int] = set()
-        self.shapes: list[Shape] = []
+        self._sides_by_bytes: dict[bytes, int] = {}
+        self._shapes: list[Shape] = []
+        self._unlabeled: list[Shape] = []
         self._bases = _bases(rules, reindex)
         self._prefix = rules.photo_prefix.encode()
         self._crc = crc32(self._prefix)
@@ -97,110 +99,124 @@ class KeyReader:
         return unit_number(key, is_group=False) if group is None else unit_number(group, is_group=True)
 
     def candidate(self, line: bytes) -> tuple[bytes, int] | None:
-        r"""Return a line's photo key and category, or None if it has no good label; ``line`` ends with ``\n``."""
-        for shape in self.shapes:
-            if found := shape.match(line):
-                groups = found.groups()
-                human = groups[shape.human] if shape.human >= 0 else b""
-                base = self._bases.get((groups[shape.label], groups[shape.name], human == b"yes"))
-                if base is not None and _is_utf8(groups[shape.key]):
-                    return self._prefix + groups[shape.key], base >> 2
-        verdict = self._judge.judge(line[:-1])
-        return (verdict.key.encode(), verdict.category) if isinstance(verdict, Candidate) else None
+        """Return the photo key and the category of a line (without ``\\n``), or None if it has no good label."""
+        found = self._by_shape(line)
+        if found is None or found[1] is None:
+            verdict = self._judge.judge(line)
+            return (verdict.key.encode(), verdict.category) if isinstance(verdict, Candidate) else None
+        return found[0], found[1] >> 2
 
     def teach(self, block: bytes) -> None:
-        """Learn shapes from the first good lines of a block, without keeping any verdict."""
-        for line in block.split(b"\n", 64)[:64]:
-            if len(self.shapes) >= _SHAPES:
-                return
-            if not any(shape.match(line + b"\n") for shape in self.shapes):
-                self._one(line, 0, [array("Q") for _ in range(PARTITIONS)])
+        """Learn shapes from the first lines of a block, without keeping any verdict."""
+        for line in block.split(b"\n", _LESSON)[:_LESSON]:
+            self._one(line)
+        self.groups.clear()
+        self._sides.clear()
 
-    def block(self, block: bytes, codes: bytearray, suspicions: list[array[int]]) -> None:
-        """Judge a block of lines; verdicts and suspicions are added to what is given."""
-        if not self.shapes or not _is_utf8(block):
-            self._slowly(block.split(b"\n")[:-1], codes, suspicions)
+    def block(self, block: bytes, codes: bytearray, crcs: array[int]) -> None:
+        """Judge a block of lines; each adds a verdict byte and the CRC-32 of its photo's key (0: it has none)."""
+        if not self._shapes:
+            self.teach(block)
+        if not self._shapes or not is_utf8(block):
+            for line in block.split(b"\n")[:-1]:
+                self._append(line, codes, crcs)
             return
-        shape = self.shapes[0]
+        shape = self._shapes[0]
         columns = list(zip(*shape.split(block), strict=True))
-        keys, others = columns[shape.key], columns[-1]
         humans = map(b"yes".__eq__, columns[shape.human]) if shape.human >= 0 else repeat(False)
         bases = list(map(self._bases.get, zip(columns[shape.label], columns[shape.name], humans, strict=False)))
+        keys: Sequence[bytes] = columns[shape.key]
+        groups: Sequence[bytes] = columns[shape.group] if shape.group >= 0 else ()
+        odd: list[int] = []
         if None in bases:
-            self._mixed(block, keys, bases, others, codes, suspicions)
-            return
-        line = len(codes)
-        codes += bytes(map(int.__or__, bases, self._sides_of(keys)))  # type: ignore[arg-type]
-        for crc in map(crc32, keys, repeat(self._crc)):
-            suspicions[crc >> 26].append(crc << 32 | line)
-            line += 1
-
-    def _mixed(  # noqa: PLR0917 (private; all it needs is what block() has)
-        self,
-        block: bytes,
-        keys: Iterable[bytes],
-        bases: list[int | None],
-        others: Iterable[bytes],
-        codes: bytearray,
-        suspicions: list[array[int]],
-    ) -> None:
-        """Judge a block in which some lines must be parsed."""
-        good = [key for key, base in zip(keys, bases, strict=True) if base is not None]
-        sides = iter(self._sides_of(good))
-        crcs = map(crc32, good, repeat(self._crc))
-        lines: list[bytes] | None = None
-        for place, (base, other) in enumerate(zip(bases, others, strict=True)):
-            if base is not None:
-                crc = next(crcs)
-                suspicions[crc >> 26].append(crc << 32 | len(codes))
-                codes.append(base | next(sides))
-                continue
-            if other:
-                codes.append(self._one(other[:-1], len(codes), suspicions))
-            else:
-                # The shape fits, but the label does not: the line itself was not caught.
+            fits = [base is not None for base in bases]
+            odd = [place for place, fit in enumerate(fits) if not fit]
+            keys, groups = list(compress(keys, fits)), list(compress(groups, fits))
+            bases = list(compress(bases, fits))
+        sides = self._sides_of_groups(groups) if shape.group >= 0 else self._sides_of_keys(keys)
+        good = bytes(map(int.__or__, bases, sides))  # type: ignore[arg-type]
+        sums = array("I", map(crc32, keys, repeat(self._crc)))
+        done, lines = 0, list[bytes]()
+        for taken, place in enumerate(odd):
+            codes += good[done : place - taken]
+            crcs += sums[done : place - taken]
+            done = place - taken
+            # Caught as another line, or fitting the shape with a label that does not agree: then cut out here.
+            line = columns[-1][place][:-1]
+            if not line and not columns[-1][place]:
                 lines = lines or block.split(b"\n")
-                codes.append(self._one(lines[place], len(codes), suspicions))
+                line = lines[place]
+            self._append(line, codes, crcs)
+        codes += good[done:]
+        crcs += sums[done:]
 
-    def _slowly(self, lines: list[bytes], codes: bytearray, suspicions: list[array[int]]) -> None:
-        for line in lines:
-            codes.append(self._one(line, len(codes), suspicions))
+    def _append(self, line: bytes, codes: bytearray, crcs: array[int]) -> None:
+        code, crc = self._one(line)
+        codes.append(code)
+        crcs.append(crc)
 
-    def _one(self, line: bytes, number: int, suspicions: list[array[int]]) -> int:
-        """Return the verdict byte of one line, parsing it in full if no other shape fits."""
-        for shape in self.shapes[1:]:
-            found = shape.match(line + b"\n")
-            if found and _is_utf8(line):
+    def _one(self, line: bytes) -> tuple[int, int]:
+        """Return verdict byte and CRC-32 of one line, parsing it in full if no shape tells its verdict."""
+        found = self._by_shape(line)
+        if found is not None:
+            key, base = found
+            if base is None:
+                return CODE_OF[Reject.UNLABELED], 0
+            return base | self._side(key.decode()), crc32(key)
+        verdict = self._judge.judge(line)
+        if isinstance(verdict, Candidate):
+            self._learn(line, self._shapes, labeled=True)
+            code = verdict.category << 2 | verdict.human << 1 | self._side(verdict.key)
+            return code, crc32(verdict.key.encode())
+        if verdict.code is Reject.UNLABELED:
+            self._learn(line, self._unlabeled, labeled=False)
+        return CODE_OF[verdict.code], 0
+
+    def _learn(self, line: bytes, shapes: list[Shape], *, labeled: bool) -> None:
+        if len(shapes) < _SHAPES:
+            learned = learn(line, self.rules, labeled=labeled)
+            if learned and all(shape.pattern != learned.pattern for shape in shapes):
+                shapes.append(learned)
+
+    def _by_shape(self, line: bytes) -> tuple[bytes, int | None] | None:
+        """Return a line's key and verdict byte (None: unlabeled), or None if no shape tells."""
+        ended = line + b"\n"
+        for shape in self._shapes:
+            if (found := shape.match(ended)) and is_utf8(line):
                 groups = found.groups()
                 human = shape.human >= 0 and groups[shape.human] == b"yes"
                 base = self._bases.get((groups[shape.label], groups[shape.name], human))
                 if base is not None:
-                    crc = crc32(groups[shape.key], self._crc)
-                    suspicions[crc >> 26].append(crc << 32 | number)
-                    return base | self._side((self._prefix + groups[shape.key]).decode())
-        verdict = self._judge.judge(line)
-        if not isinstance(verdict, Candidate):
-            return CODE_OF[verdict.code]
-        if len(self.shapes) < _SHAPES:
-            learned = learn(line, self.rules)
-            if learned and all(shape.pattern != learned.pattern for shape in self.shapes):
-                self.shapes.append(learned)
-        crc = crc32(verdict.key.encode())
-        suspicions[crc >> 26].append(crc << 32 | number)
-        return verdict.category << 2 | verdict.human << 1 | self._side(verdict.key)
+                    return self._prefix + groups[shape.key], base
+        for shape in self._unlabeled:
+            if (found := shape.match(ended)) and is_utf8(line):
+                return self._prefix + found.groups()[shape.key], None
+        return None
 
-    def _sides_of(self, keys: Iterable[bytes]) -> Iterable[int]:
+    def _sides_of_keys(self, keys: Sequence[bytes]) -> Iterable[int]:
         """Return the side of each photo, given what stands behind the prefix in its key."""
-        # No key holds a line's end (the shape forbids it), so one decoding serves them all.
-        text = (b"\n" + self._prefix).join(keys)
-        if not text:
+        if not keys:
             return ()
-        return map(self._side, (self._prefix + text).decode().split("\n"))
+        # No key holds a line's end (the shape forbids it), so one decoding serves them all.
+        text = self._prefix + (b"\n" + self._prefix).join(keys)
+        return map(self._side, text.decode().split("\n"))
+
+    def _sides_of_groups(self, groups: Sequence[bytes]) -> Iterable[int]:
+        """Return the side of each photo, given its restaurant."""
+        sides = list(map(self._sides_by_bytes.get, groups))
+        if None in sides:
+            if len(self._sides_by_bytes) >= _MOST_CACHED:
+                self._sides_by_bytes.clear()
+            new = {group: self._side_of_group(group.decode()) for group in set(groups)}
+            self._sides_by_bytes.update(new)
+            return map(new.__getitem__, groups)
+        return sides  # type: ignore[return-value]
 
     def _side(self, key: str) -> int:
         group = self._group(key)
-        if group is None:
-            return unit_number(key, is_group=False) < self._border
+        return unit_number(key, is_group=False) < self._border if group is None else self._side_of_group(group)
+
+    def _side_of_group(self, group: str) -> int:
         side = self._sides.get(group)
         if side is None:
             number = unit_number(group, is_group=True)
@@ -213,6 +229,7 @@ class KeyReader:
         return side
 
 
+@dataclass(slots=True)
 class Scan:
     """What the first pass over a manifest, or over a part of one, found.
 
@@ -220,28 +237,18 @@ class Scan:
     ----------
     codes
         One verdict byte a line.
-    suspicions
-        64 arrays by the upper bits of the key's CRC; lines count from the start of the part.
+    crcs
+        CRC-32 of each line's photo key; 0 where the line has no good label.
     groups
         Numbers of the restaurants that labeled photos belong to.
     sha256
         Of the bytes read.
     """
 
-    def __init__(self) -> None:
-        self.codes = bytearray()
-        self.suspicions: list[array[int]] = [array("Q") for _ in range(PARTITIONS)]
-        self.groups: set[int] = set()
-        self.sha256 = ""
-
-    @property
-    def lines(self) -> int:
-        """Lines in this part."""
-        return len(self.codes)
-
-    def suspicion(self, partition: int) -> array[int]:
-        """Return one of the 64 arrays."""
-        return self.suspicions[partition]
+    codes: bytearray
+    crcs: array[int]
+    groups: set[int]
+    sha256: str
 
 
 def scan(stream: Reads, rules: CleaningRules, reindex: bool = False) -> Scan:
@@ -252,13 +259,11 @@ def scan(stream: Reads, rules: CleaningRules, reindex: bool = False) -> Scan:
     ManifestError
         If a line is longer than memory should hold, or the rules have too many categories.
     """
-    result, digest, reader = Scan(), hashlib.sha256(), KeyReader(rules, reindex)
+    codes, crcs = bytearray(), array("I")
+    digest, reader = hashlib.sha256(), KeyReader(rules, reindex)
     for block in line_blocks(stream, digest.update):
-        reader.block(block, result.codes, result.suspicions)
-        if len(result.codes) >= MOST_LINES:
-            raise ManifestError(f"More than {MOST_LINES:,} lines.")
-    result.groups, result.sha256 = reader.groups, digest.hexdigest()
-    return result
+        reader.block(block, codes, crcs)
+    return Scan(codes, crcs, reader.groups, digest.hexdigest())
 
 
 def _bases(rules: CleaningRules, reindex: bool) -> dict[tuple[bytes, bytes, bool], int]:
@@ -274,13 +279,3 @@ def _bases(rules: CleaningRules, reindex: bool) -> dict[tuple[bytes, bytes, bool
                 for human in (False, True):
                     table[text, name, human] = index << 2 | human << 1
     return table
-
-
-def _is_utf8(data: bytes) -> bool:
-    if data.isascii():
-        return True
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

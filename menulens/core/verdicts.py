@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from menulens.core.doubles import ScannedPart, settle
+from menulens.core.doubles import settle
 from menulens.core.lines import Reject
 from menulens.core.rules import CleaningRules
 from menulens.core.scan import (
@@ -20,6 +21,7 @@ from menulens.core.scan import (
     MOST_GROUPS,
     REJECT_CODES,
     KeyReader,
+    Scan,
 )
 from menulens.core.split import UnitTable, balance, border, unbalanced
 
@@ -61,24 +63,13 @@ class Verdicts:
     groups: int | None
 
 
-def decide(  # noqa: PLR0917 (they belong together in this order)
-    parts: Sequence[ScannedPart],
-    codes: bytearray,
-    groups: set[int],
-    rules: CleaningRules,
-    reindex: bool,
-    blocks: Blocks,
-) -> Verdicts:
+def decide(scanned: Scan, rules: CleaningRules, reindex: bool, blocks: Blocks) -> Verdicts:
     """Turn the scan's bytes into final verdicts.
 
     Parameters
     ----------
-    parts
-        The scanned parts, in order.
-    codes
-        Verdict bytes of all parts, in order; changed in place.
-    groups
-        Numbers of the restaurants seen.
+    scanned
+        The whole manifest's scan; its verdict bytes are changed in place, its CRCs are dropped on the way.
     rules, reindex
         As in the scan.
     blocks
@@ -91,9 +82,11 @@ def decide(  # noqa: PLR0917 (they belong together in this order)
     """
     reader = KeyReader(rules, reindex)
     # The reader has no shapes yet; judging the manifest's start gives it the usual ones.
-    settle(parts, codes, reader, _warmed(reader, blocks))
+    codes = scanned.codes
+    settle(codes, scanned.crcs, reader, _warmed(reader, blocks))
+    scanned.crcs = array("I")
     _even_out(codes, rules, reader, blocks)
-    verdicts = _count(codes, groups, rules)
+    verdicts = _count(codes, scanned.groups, rules)
     _check(verdicts, rules)
     return verdicts
 
@@ -143,7 +136,7 @@ def _kept_units(
         for text in block.split(b"\n")[:-1]:
             code = codes[line]
             if code < FIRST_REJECT and rules.categories[code >> 2].trains:
-                found = reader.candidate(text + b"\n")
+                found = reader.candidate(text)
                 assert found is not None, "a line that was a candidate in the scan is one now"
                 yield line, reader.unit(found[0].decode()), code >> 2
             line += 1
