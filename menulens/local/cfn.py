@@ -173,7 +173,7 @@ class Resources:
     def _request(self, operation: str, props: dict[str, Any]) -> dict[str, Any]:
         """Return the request that properties stand for: typed as the operation wants (templates carry text)."""
         shape = operation_model(operation).input_shape
-        typed: dict[str, Any] = _typed(shape, {key: value for key, value in props.items() if value is not None})
+        typed: dict[str, Any] = _typed(shape, {key: _renamed(value) for key, value in props.items() if value is not None})
         return typed
 
 
@@ -202,6 +202,22 @@ def _typed(shape: Any, value: Any) -> Any:
 # Properties whose member of the request has another name (AWS::SageMaker::Workteam CognitoMemberDefinition).
 _MEMBER_OF = {"CognitoUserPool": "UserPool", "CognitoUserGroup": "UserGroup", "CognitoClientId": "ClientId"}
 
+def _renamed(value: Any) -> Any:
+    """Return a template's value with the members that CloudFormation spells otherwise as the API spells them."""
+    if isinstance(value, dict):
+        return {_RENAMED.get(key, key): _renamed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_renamed(item) for item in value]
+    return value
+
+
+# Members of a work team's definitions; every other property has the API's name.
+_RENAMED = {
+    "CognitoClientId": "ClientId",
+    "CognitoUserGroup": "UserGroup",
+    "CognitoUserPool": "UserPool",
+    "OidcGroups": "Groups",
+}
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "integer": int,
     "long": int,

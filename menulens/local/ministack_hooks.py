@@ -15,6 +15,7 @@ from ministack import app
 from ministack.core import lambda_runtime, responses, router
 from ministack.services import eventbridge, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import stacks as cloudformation_stacks
 
 Answer = tuple[int, dict[str, str], bytes]
 Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Answer]]
@@ -67,6 +68,10 @@ def check() -> None:
         ),
         "provisioners._update_resource",
     )
+    expect(
+        _takes(getattr(cloudformation_stacks, "_runs_on_worker_thread", None), "resource_type"),
+        "cloudformation.stacks._runs_on_worker_thread",
+    )
     expect(callable(topic.get("delete")), "provisioners._RESOURCE_HANDLERS delete")
     expect(_takes(getattr(eventbridge, "_put_events", None), "data", "allow_aws_source"), "eventbridge._put_events")
     expect(
@@ -111,8 +116,18 @@ def execution_error(error: str, cause: str) -> Exception:
 def add_resource_type(
     resource_type: str, *, create: CreateResource, update: UpdateResource, delete: DeleteResource
 ) -> None:
-    """Add a CloudFormation resource type."""
+    """Add a CloudFormation resource type; its functions run on a worker thread, so they may call this cloud's endpoint."""
+    _own_types.add(resource_type)
+    cloudformation_stacks._runs_on_worker_thread = _runs_on_worker_thread
     provisioners._RESOURCE_HANDLERS[resource_type] = {"create": create, "update": update, "delete": delete}
+
+
+_own_types: set[str] = set()
+_original_runs_on_worker_thread = cloudformation_stacks._runs_on_worker_thread
+
+
+def _runs_on_worker_thread(resource_type: str) -> bool:
+    return resource_type in _own_types or bool(_original_runs_on_worker_thread(resource_type))
 
 
 def put_event(source: str, detail_type: str, resources: list[str], detail: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from hypercorn.config import Config as HypercornConfig
 
 from menulens.local import ministack_hooks as hooks
 from menulens.local.cfn import Resources
+from menulens.local.cfn_cognito import CognitoResources
 from menulens.local.config import LocalConfig
 from menulens.local.context import Context
 from menulens.local.events import Events
@@ -36,6 +37,7 @@ def assemble(config: LocalConfig) -> SageMaker:
     hooks.add_service("sagemaker", service.handle, "SageMaker")
     Integrations(service).register()
     Resources(service).register()
+    CognitoResources(config).register()
     hooks.name_handler_exceptions()
     return service
 
