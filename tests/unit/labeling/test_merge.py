@@ -1,0 +1,71 @@
+"""Merging chained manifests: every photo once, no label lost, the bytes that came in."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from menulens.labeling.merge import is_labeled, merge, record, without_label
+
+ATTRIBUTE = "menu-category"
+
+
+def any_line(photo: str, label: int | None = None, **more: object) -> bytes:
+    value: dict[str, object] = {"source-ref": f"s3://photos/{photo}.jpg", **more}
+    if label is not None:
+        value |= {ATTRIBUTE: label, f"{ATTRIBUTE}-metadata": {"class-name": "meal"}}
+    return json.dumps(value).encode()
+
+
+def should_keep_a_label_over_a_later_line_without_one() -> None:
+    merged = merge([[any_line("a", 1)], [any_line("a")]], ATTRIBUTE)
+    assert merged.lines == [any_line("a", 1)]
+    assert merged.labeled == 1
+
+
+def should_take_the_later_of_two_labels() -> None:
+    assert merge([[any_line("a", 1)], [any_line("a", 2)]], ATTRIBUTE).lines == [any_line("a", 2)]
+
+
+def should_keep_the_order_in_which_photos_first_appear() -> None:
+    merged = merge([[any_line("b"), any_line("a")], [any_line("c", 0), any_line("b", 0)]], ATTRIBUTE)
+    assert merged.lines == [any_line("b", 0), any_line("a"), any_line("c", 0)]
+
+
+def should_keep_lines_that_are_no_records_for_cleaning_to_reject() -> None:
+    merged = merge([[b"{broken", b"", any_line("a")], [b'["no object"]', b"{broken"]], ATTRIBUTE)
+    assert merged.lines == [any_line("a"), b"{broken", b'["no object"]']
+    assert merged.unreadable == 2
+
+
+def should_count_label_zero_as_a_label() -> None:
+    value = record(any_line("a", 0))
+    assert value is not None
+    assert is_labeled(value, ATTRIBUTE)
+
+
+def should_ask_again_without_the_failure_of_the_last_attempt() -> None:
+    value = {"source-ref": "s3://photos/a.jpg", f"{ATTRIBUTE}-metadata": {"failure-reason": "x"}, "店": "そば"}
+    assert json.loads(without_label(value, ATTRIBUTE)) == {"source-ref": "s3://photos/a.jpg", "店": "そば"}
+
+
+any_manifest = st.lists(st.builds(any_line, st.sampled_from("abcdef"), st.none() | st.integers(0, 5)), max_size=12)
+
+
+@given(st.lists(any_manifest, max_size=4))
+def should_lose_no_photo_and_no_label_and_double_none(manifests: list[list[bytes]]) -> None:
+    merged = merge(manifests, ATTRIBUTE)
+    every = [record(line) or {} for manifest in manifests for line in manifest]
+    kept = {(record(line) or {})["source-ref"]: record(line) or {} for line in merged.lines}
+    assert len(kept) == len(merged.lines)
+    assert kept.keys() == {value["source-ref"] for value in every}
+    for photo, value in kept.items():
+        labels = [other[ATTRIBUTE] for other in every if other["source-ref"] == photo and ATTRIBUTE in other]
+        assert value.get(ATTRIBUTE) == (labels[-1] if labels else None)
+
+
+@given(st.lists(any_manifest, max_size=3))
+def should_change_nothing_when_merged_again(manifests: list[list[bytes]]) -> None:
+    once = merge(manifests, ATTRIBUTE)
+    assert merge([once.lines, once.lines], ATTRIBUTE).lines == once.lines
+    assert merge([once.lines], ATTRIBUTE).sha256 == once.sha256
