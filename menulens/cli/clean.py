@@ -19,7 +19,7 @@ from menulens.settings import Settings, SettingsError, load_settings
 from menulens.storage import Storage, StorageError, is_s3, parse_s3_uri
 
 
-def clean(
+def clean(  # noqa: PLR0917 (typer reads the options from the signature)
     manifest: Annotated[str, typer.Argument(help="The augmented manifest: a path or s3://bucket/key.")],
     attribute: Annotated[
         str | None, typer.Option(help="The manifest key that holds the label; the settings' if not given.")
@@ -61,8 +61,8 @@ def _usable(attribute: str, settings: Settings) -> str:
         return type(settings.labeling).model_validate(values).label_attribute
     except ValueError:
         raise SettingsError(
-            f"--attribute {attribute!r}: not allowed; allowed: letters, digits and single hyphens between them, at most "
-            "127, not ending in -metadata or -ref."
+            f"--attribute {attribute!r}: not allowed; allowed: letters, digits and single hyphens between them, at "
+            "most 127, not ending in -metadata or -ref."
         ) from None
 
 
