@@ -94,7 +94,8 @@ class OperationsStack(Stack):
                 detail={"LabelingJobStatus": ENDED},
             ),
             "clean",
-            {keys.LABELING_JOB: events.EventField.from_path("$.resources[0]")},
+            # The event has the job's ARN in a list of one, and its status alone in the detail.
+            {keys.LABELING_JOB: events.EventField.from_path("$.resources")},
         )
         self._rule(
             "ManifestDropped",

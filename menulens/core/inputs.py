@@ -20,6 +20,7 @@ _DATASET_NAME: Final = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,39}")
 _DATASET: Final = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
 _ARN: Final = re.compile(r"arn:[a-z-]+:sagemaker:[a-z0-9-]+:\d{12}:([a-z-]+)/(.+)")
 _LARGEST_KEY: Final = 1024
+_PARENT: Final = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"  # what Step Functions itself adds to a nested execution
 
 
 class InvalidInputError(Exception):
@@ -92,7 +93,7 @@ def check(machine: str, given: Any, place: Place) -> dict[str, Any]:
     faults = [
         f"{machine}: {name}: no such field; allowed: {', '.join(known)}."
         for name in given
-        if name not in known and name != keys.ENVIRONMENT
+        if name not in known and name not in (keys.ENVIRONMENT, _PARENT)
     ]
     if given.get(keys.ENVIRONMENT, place.environment) != place.environment:
         faults.append(
@@ -189,7 +190,9 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Any, Place], str]:
 
 
 def _labeling_job(value: Any, _: Place) -> str:
-    """Return a labeling job's name, given the name or the ARN."""
+    """Return a labeling job's name, given the name, the ARN, or the one ARN among an event's resources."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if isinstance(value, str) and (match := _ARN.fullmatch(value)) and match[1] == "labeling-job":
         value = match[2]
     return _matches(_JOB_NAME)(value, _)

@@ -56,7 +56,16 @@ def should_know_every_machine() -> None:
             {"labeling_job": "arn:aws:sagemaker:us-east-1:123456789012:labeling-job/spring"},
             {"manifest": None, "labeling_job": "spring", "name": None, "reindex": False},
         ),
-        ("snapshot", {"job_name": "spring"}, {"job_name": "spring"}),
+        (
+            "clean",
+            {"labeling_job": ["arn:aws:sagemaker:us-east-1:123456789012:labeling-job/spring"], "name": "may"},
+            {"manifest": None, "labeling_job": "spring", "name": "may", "reindex": False},
+        ),
+        (
+            "snapshot",
+            {"job_name": "spring", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn:aws:states:…"},
+            {"job_name": "spring"},
+        ),
         ("train", {"dataset": "latest"}, {"dataset": "latest"}),
         (
             "train",
