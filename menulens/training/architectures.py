@@ -83,21 +83,27 @@ class Backbone(tf.Module):  # type: ignore[misc]
         """Return the last activation map, float32 [n, h, w, width]."""
         raise NotImplementedError
 
-    @tf.function  # type: ignore[untyped-decorator]
     def __call__(self, images: Any, training: bool = False) -> Any:
         return tf.reduce_mean(self.features(images, training), axis=[1, 2])
 
     def save(self, folder: str) -> None:
         """Write a TF-Hub-style SavedModel, with a trace for training and one for inference."""
         images = tf.TensorSpec([None, None, None, 3], tf.float32, name="inputs")
-        self.__call__.get_concrete_function(images, training=True)
-        serving = self.__call__.get_concrete_function(images, training=False)
+
+        # A function of its own: every trace is saved, and a loaded function takes the first that may fit, so a trace
+        # left by an earlier call with another batch size would be taken for batches of any size.
+        @tf.function  # type: ignore[untyped-decorator]
+        def call(images: Any, training: bool = False) -> Any:
+            return tf.reduce_mean(self.features(images, training), axis=[1, 2])
+
+        call.get_concrete_function(images, training=True)
+        serving = call.get_concrete_function(images, training=False)
         # TF-Hub's reusable SavedModel has these as attributes; those of a tf.Module are properties and are not saved.
         hub = tf.__internal__.tracking.AutoTrackable()
         hub.variables = list(self.variables)
         hub.trainable_variables = list(self.trainable_variables)
         hub.regularization_losses = []
-        hub.__call__ = self.__call__
+        hub.__call__ = call
         tf.saved_model.save(hub, folder, signatures=serving)
 
 
