@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-BLOCK_ROWS = 16_384
+SCORE_BYTES = 64 << 20
+CHECK_ROWS = 16_384
 UNIT_TOLERANCE = 1e-3  # float32 vectors that went through float16 or base64 are still within this
 
 
@@ -72,7 +73,8 @@ def normalised(vectors: Vectors) -> Vectors:
 class ExactIndex:
     """Compares a query with every vector, block by block; equal scores stand in the order of their ids.
 
-    Beyond the vectors themselves (not copied) a search holds one block of scores: ``block_rows`` x queries float32.
+    Beyond the vectors themselves (not copied) a search holds one block of scores, rows x queries float32, of 64 MiB at
+    most: so long a block that one query is a single pass, and many share each pass.
 
     Parameters
     ----------
@@ -80,6 +82,8 @@ class ExactIndex:
         One text per row, each once.
     vectors
         Unit vectors, float32 [n, d], n and d at least 1.
+    block_rows
+        Rows of a block; None: as many as fit.
 
     Raises
     ------
@@ -88,13 +92,13 @@ class ExactIndex:
         not of length 1.
     """
 
-    def __init__(self, ids: Sequence[str], vectors: Vectors, block_rows: int = BLOCK_ROWS) -> None:
+    def __init__(self, ids: Sequence[str], vectors: Vectors, block_rows: int | None = None) -> None:
         rows = np.ascontiguousarray(vectors, np.float32)
         if rows.ndim != 2 or rows.size == 0:
             raise VectorIndexError(f"vectors of shape {rows.shape} were given; at least one row of one number is due.")
         if len(ids) != len(rows):
             raise VectorIndexError(f"{len(ids):,} ids came with {len(rows):,} vectors; each vector needs one id.")
-        if block_rows < 1:
+        if block_rows is not None and block_rows < 1:
             raise ValueError(f"block_rows is {block_rows}; at least 1 is due")
         self._ids = tuple(ids)
         order = sorted(range(len(rows)), key=self._ids.__getitem__)
@@ -104,8 +108,8 @@ class ExactIndex:
         self._rank = np.empty(len(rows), np.int64)
         self._rank[order] = np.arange(len(rows))
         self._rows, self._block = rows, block_rows
-        for start in range(0, len(rows), block_rows):
-            _check_unit(rows[start : start + block_rows], "vector", start)
+        for start in range(0, len(rows), CHECK_ROWS):
+            _check_unit(rows[start : start + CHECK_ROWS], "vector", start)
 
     @property
     def width(self) -> int:
@@ -135,8 +139,9 @@ class ExactIndex:
             return []
         _check_unit(asked, "query", 0)
         best: list[tuple[NDArray[np.int64], Vectors]] = [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(asked)
-        for start in range(0, len(self), self._block):
-            block = self._rows[start : start + self._block]
+        size = self._block or max(1, SCORE_BYTES // (4 * len(asked)))
+        for start in range(0, len(self), size):
+            block = self._rows[start : start + size]
             # One query is a matrix-vector product: memory speed. Several share each pass over the block.
             scores = (block @ asked[0])[None] if len(asked) == 1 else asked @ block.T
             for number, row in enumerate(scores):
