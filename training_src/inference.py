@@ -113,7 +113,7 @@ def _parse(body, kind):
         if isinstance(value, dict) and "instances" in value:
             instances = value["instances"]
             if not isinstance(instances, list) or not instances:
-                raise RequestError(400, "instances must be a list with at least one {\"b64\": …}")
+                raise RequestError(400, 'instances must be a list with at least one {"b64": …}')
             return [_item(instance, place) for place, instance in enumerate(instances)], False
         if isinstance(value, dict) and "b64" in value:
             return [_item(value, 0)], True

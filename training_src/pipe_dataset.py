@@ -72,7 +72,9 @@ class PipeChannel:
         How long to wait for the next FIFO to appear.
     """
 
-    def __init__(self, path: Path | str, label_to_class: Mapping[int, int], wait_seconds: float = _WAIT_SECONDS) -> None:
+    def __init__(
+        self, path: Path | str, label_to_class: Mapping[int, int], wait_seconds: float = _WAIT_SECONDS
+    ) -> None:
         self.path = Path(path)
         self.label_to_class = dict(label_to_class)
         self.wait_seconds = wait_seconds

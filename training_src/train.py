@@ -292,9 +292,7 @@ def fine_tune(job: Job, channel: PipeChannel, model: Classifier, photos: int) ->
         job.record(phase="fine-tune", epoch=epoch, loss=round(float(np.mean(losses)), 4))
 
 
-def _step(
-    model: Classifier, optimiser: Adam, inputs: Any, labels: Any, rate: Any, *, frozen: bool
-) -> Any:
+def _step(model: Classifier, optimiser: Adam, inputs: Any, labels: Any, rate: Any, *, frozen: bool) -> Any:
     """Take one step on a batch of features (frozen) or images; return the loss."""
     with tf.GradientTape() as tape:
         features = inputs if frozen else model.features(inputs)
@@ -311,9 +309,7 @@ def cosine(peak: float, step: int, steps: int) -> float:
     return peak * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(1, steps))))
 
 
-def evaluate(
-    job: Job, channel: PipeChannel, model: Classifier, random_backbone: Any, known: Known
-) -> dict[str, Any]:
+def evaluate(job: Job, channel: PipeChannel, model: Classifier, random_backbone: Any, known: Known) -> dict[str, Any]:
     """Judge the model on every evaluation photo, beside the baselines and the champion."""
     settings = job.settings
     predict = tf.function(lambda images: model.logits(model.features(images)))

@@ -105,12 +105,16 @@ class Hyperparameters:
             "train_photos": get("train_photos", int, 0),
             "eval_photos": get("eval_photos", int, 0),
             "dataset": get("dataset", str, ""),
-            "model_version": get("model_version", str, os.environ.get("SM_JOB_NAME") or values.get("sagemaker_job_name")),
+            "model_version": get(
+                "model_version", str, os.environ.get("SM_JOB_NAME") or values.get("sagemaker_job_name")
+            ),
             "seed": get("seed", int, 0),
         }
         outside = [place for place in found["label_to_class"].values() if not 0 <= place < len(found["classes"])]
         if outside or len(found["classes"]) < 2:
-            raise HyperparameterError(f"label_to_class names classes {outside} that are not in classes {found['classes']}")
+            raise HyperparameterError(
+                f"label_to_class names classes {outside} that are not in classes {found['classes']}"
+            )
         return cls(**found, extra=values)
 
 

@@ -9,6 +9,7 @@ Serving's REST interface under ``/v1/models``. Imports only what the serving env
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import logging
 import os
@@ -56,7 +57,8 @@ def application(model: ServedModel, host: InferenceHost) -> Starlette:
             asked = json.loads(await request.body())
             if not isinstance(asked, dict):
                 raise PredictError(400, "JSON Value: must be an object")
-            return JSONResponse(await run_in_threadpool(model.predict, asked))
+            columns = await asyncio.wrap_future(model.submit(model.values_of(asked)))
+            return JSONResponse(model.answer_of(asked, columns))
         except PredictError as error:
             return JSONResponse({"error": str(error)}, status_code=error.status)
         except ValueError as error:

@@ -75,11 +75,15 @@ class ServedModel:
 
     def status(self) -> dict[str, Any]:
         """Return what ``GET /v1/models/<name>`` answers."""
-        state = {"state": "AVAILABLE", "version": str(self.version), "status": {"error_code": "OK", "error_message": ""}}
+        state = {
+            "state": "AVAILABLE",
+            "version": str(self.version),
+            "status": {"error_code": "OK", "error_message": ""},
+        }
         return {"model_version_status": [state]}
 
-    def predict(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer a predict request in row (``instances``) or columnar (``inputs``) format.
+    def values_of(self, request: Mapping[str, Any]) -> list[bytes]:
+        """Return the input values of a predict request in row (``instances``) or columnar (``inputs``) format.
 
         Raises
         ------
@@ -90,13 +94,6 @@ class ServedModel:
             raise PredictError(400, f'Serving signature name: "{request["signature_name"]}" not found in signature def')
         if ("instances" in request) == ("inputs" in request):
             raise PredictError(400, "Exactly one of 'instances' and 'inputs' is due")
-        columns = self.submit(self._values(request)).result()
-        if "inputs" in request:
-            return {"outputs": columns}
-        names = list(columns)
-        return {"predictions": [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
-
-    def _values(self, request: Mapping[str, Any]) -> list[bytes]:
         given = request["instances"] if "instances" in request else request["inputs"]
         if isinstance(given, dict) and "inputs" in request and self.input_name in given:
             given = given[self.input_name]
@@ -115,6 +112,14 @@ class ServedModel:
         if isinstance(value, str):
             return value.encode("utf-8")
         raise PredictError(400, f'JSON Value: {str(value)[:80]} is not a string or {{"b64": …}}')
+
+    @staticmethod
+    def answer_of(request: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+        """Return the answer to a predict request, in the format in which it asked."""
+        if "inputs" in request:
+            return {"outputs": columns}
+        names = list(columns)
+        return {"predictions": [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
 
     def submit(self, values: list[bytes]) -> Future[Columns]:
         """Queue values for the next batch; the future gives each output as one list, in their order."""
