@@ -189,7 +189,9 @@ class LineJudge:
         if not isinstance(verdict, Candidate) or verdict.label == verdict.category:
             return line
         start, end = next(
-            (token.start, token.end) for token in tokens(line.decode()) if token.path == (self._attribute,)
+            (token.start, token.end)
+            for token in tokens(line.decode())
+            if not token.is_key and token.path == (self._attribute,)
         )
         text = line.decode()
         quote = '"' if text[start] == '"' else ""

@@ -1,0 +1,1 @@
+"""Makers of manifests, lines and rules for the tests of the core."""

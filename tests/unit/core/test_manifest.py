@@ -1,0 +1,441 @@
+"""Cleaning: what is kept, what is rejected and why, which side, and what is published."""
+
+import json
+from collections import Counter
+from typing import Any
+from zlib import crc32
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from menulens.core import scan as scanning
+from menulens.core.lines import Reject
+from menulens.core.manifest import Cleaned, DatasetTooSmallError, ManifestError, clean, dataset_id
+from menulens.core.rules import CleaningRules
+from tests.unit.core.generators.manifests import (
+    ATTRIBUTE,
+    KEYS,
+    METADATA,
+    MemoryStore,
+    any_line,
+    any_manifest,
+    any_record,
+    any_rules,
+    lines,
+    of_lines,
+)
+
+
+def run(data: bytes, rules: CleaningRules | None = None, **options: Any) -> tuple[MemoryStore, Cleaned]:
+    store = MemoryStore(**{"in.manifest": data})
+    return store, clean("in.manifest", rules or any_rules(), "out", store=store, **options)
+
+
+def rejects(store: MemoryStore) -> dict[int, dict[str, Any]]:
+    return {told["line"]: told for told in map(json.loads, store.objects["out/rejects.jsonl"].split(b"\n")[:-1])}
+
+
+def code_of(line: bytes, **changes: Any) -> str | None:
+    """Clean a good manifest with one more line, the last; return that line's reason code, None if it was kept."""
+    base = any_manifest(60)
+    store, _ = run(base + line + b"\n", any_rules(**changes))
+    told = rejects(store).get(61)
+    if told is None:
+        assert line + b"\n" in store.objects["out/train.manifest"] + store.objects["out/eval.manifest"]
+        return None
+    assert told["reason"]
+    assert told["original"].encode() == line
+    return str(told["code"])
+
+
+METADATA_OF_MEAL = any_record()[METADATA]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        any_line("photos/n.jpg", 1),
+        any_line("photos/n.jpg", 1, menu_category="1"),
+        any_line("photos/n.jpg", 1) + b"\r",
+        any_line("photos/寿司/握り.jpg", 1),
+        json.dumps(any_record("photos/寿司/握り.jpg", 1)).encode(),
+        any_line("photos/n.jpg", genre=3, genre_metadata={"class-name": "sushi"}, id="x"),
+        any_line("photos/n.jpg", **{METADATA: METADATA_OF_MEAL | {"confidence": 1, "human-annotated": "no"}}),
+        any_line("photos/n.jpg", **{METADATA: {"class-name": "meal"}}),
+        b"  " + any_line("photos/n.jpg") + b" \t",
+        json.dumps(any_record("photos/n.jpg"), indent=None).encode(),
+        json.dumps(any_record("photos/n.jpg"), sort_keys=True).encode(),
+    ],
+)
+def should_keep_every_form_that_a_labeling_job_writes(line: bytes) -> None:
+    assert code_of(line) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("unlabeled", any_line("photos/n.jpg", **{ATTRIBUTE: None, METADATA: None})),
+        ("unlabeled", any_line("photos/n.jpg", **{ATTRIBUTE: None})),
+        ("failed", any_line("photos/n.jpg", **{ATTRIBUTE: None, METADATA: {"failure-reason": "ClientError"}})),
+        ("failed", any_line("photos/n.jpg", **{METADATA: METADATA_OF_MEAL | {"failure-reason": "ClientError"}})),
+        ("not-for-training", any_line("photos/n.jpg", 3)),
+        ("metadata-missing", any_line("photos/n.jpg", **{METADATA: None})),
+        ("metadata-missing", any_line("photos/n.jpg", **{METADATA: {"confidence": 1}})),
+        ("metadata-missing", any_line("photos/n.jpg", **{METADATA: "meal"})),
+        ("label-class-mismatch", any_line("photos/n.jpg", **{ATTRIBUTE: 1})),
+        ("label-class-mismatch", any_line("photos/n.jpg", **{ATTRIBUTE: 99})),
+        ("label-class-mismatch", any_line("photos/n.jpg", **{ATTRIBUTE: -1})),
+        ("unknown-category", any_line("photos/n.jpg", **{METADATA: {"class-name": "soup"}})),
+        ("label-not-whole-number", any_line("photos/n.jpg", **{ATTRIBUTE: 0.5})),
+        ("label-not-whole-number", any_line("photos/n.jpg", **{ATTRIBUTE: 0.0})),
+        ("label-not-whole-number", any_line("photos/n.jpg", **{ATTRIBUTE: "meal"})),
+        ("label-not-whole-number", any_line("photos/n.jpg", **{ATTRIBUTE: "00"})),
+        ("label-not-whole-number", any_line("photos/n.jpg", **{ATTRIBUTE: "٣"})),
+        ("label-not-whole-number", any_line("photos/n.jpg", **{ATTRIBUTE: False})),
+        ("label-not-whole-number", any_line("photos/n.jpg", **{ATTRIBUTE: {}})),
+        ("label-not-whole-number", any_line("photos/n.jpg").replace(b'ory":0', b'ory":-0')),
+        ("label-not-whole-number", any_line("photos/n.jpg").replace(b'ory":0', b'ory":0e0')),
+        ("label-not-whole-number", any_line("photos/n.jpg").replace(b'ory":0', b'ory":' + b"9" * 5000)),
+        ("label-is-list", any_line("photos/n.jpg", **{ATTRIBUTE: [0, 1]})),
+        ("label-is-list", any_line("photos/n.jpg", **{ATTRIBUTE: [0]})),
+        ("not-an-object", b"[]"),
+        ("not-an-object", b"17"),
+        ("broken-json", b""),
+        ("broken-json", b"{"),
+        ("broken-json", b"[" * 90_000),
+        ("broken-json", any_line("photos/n.jpg")[:-1]),
+        ("broken-json", any_line("photos/n.jpg") + b"}"),
+        ("broken-json", any_line("photos/n.jpg") * 2),
+        ("broken-json", any_line("photos/n.jpg").replace(b"0.94", b"NaN")),
+        ("broken-json", any_line("photos/n.jpg").replace(b"0.94", b"01")),
+        ("broken-json", any_line("photos/n\t.jpg").replace(b"\\t", b"\t")),
+        ("broken-json", b"\xef\xbb\xbf" + any_line("photos/n.jpg")),
+        ("duplicate-key", any_line("photos/n.jpg")[:-1] + b',"menu-category":1}'),
+        ("duplicate-key", any_line("photos/n.jpg")[:-2] + b',"class-name":"drink"}}'),
+        ("duplicate-key", any_line("photos/n.jpg")[:-1] + b',"menu\\u002dcategory":1}'),
+        ("source-ref-missing", any_line("photos/n.jpg", source_ref=None)),
+        ("source-ref-not-s3", any_line("photos/n.jpg", source_ref="https://x/photos/n.jpg")),
+        ("source-ref-not-s3", any_line("photos/n.jpg", source_ref=7)),
+        ("source-ref-not-s3", any_line("photos/n.jpg", source_ref="s3://photos-of-menus/photos/")),
+        ("source-ref-not-s3", any_line("photos/n.jpg").replace(b"n.jpg", b"\\ud800.jpg")),
+        ("foreign-photo", any_line("photos/n.jpg", source_ref="s3://others/photos/n.jpg")),
+        ("foreign-photo", any_line("elsewhere/n.jpg")),
+        ("line-too-long", any_line("photos/n.jpg", note="x" * 100_000)),
+    ],
+)
+def should_reject_with_a_reason(code: str, line: bytes) -> None:
+    assert code_of(line) == code
+
+
+def should_measure_a_line_in_characters_and_not_in_bytes() -> None:
+    note = "寿" * 99_000
+    assert len(any_line("photos/n.jpg", note=note)) > 250_000
+    assert code_of(any_line("photos/n.jpg", note=note)) is None
+
+
+def should_keep_a_reject_that_is_no_utf8_as_base64() -> None:
+    store, _ = run(any_manifest(60) + b'{"\xff"\n')
+    told = rejects(store)[61]
+    assert (told["code"], told["original_base64"]) == ("broken-json", "eyL/Ig==")
+
+
+def should_keep_a_photo_once_when_its_labels_agree() -> None:
+    line = any_line("photos/n.jpg", 1)
+    other = any_line("photos/n.jpg", 1, note="later")
+    store, cleaned = run(any_manifest(60) + of_lines([line, other, line.replace(b"n.jpg", b"\\u006e.jpg")]))
+    kept = store.objects["out/train.manifest"] + store.objects["out/eval.manifest"]
+    assert line in kept.split(b"\n")
+    assert other not in kept.split(b"\n")
+    assert {number: told["code"] for number, told in rejects(store).items()} == {62: "duplicate", 63: "duplicate"}
+    assert cleaned.card["reasons"] == {"duplicate": 2}
+
+
+@pytest.mark.parametrize("second", [2, 3])
+def should_reject_every_line_of_a_photo_whose_labels_differ(second: int) -> None:
+    line, other = any_line("photos/n.jpg", 1), any_line("photos/n.jpg", second)
+    store, _ = run(of_lines([line]) + any_manifest(60) + of_lines([other, line]))
+    assert {number: told["code"] for number, told in rejects(store).items()} == dict.fromkeys((1, 62, 63), "conflict")
+
+
+def should_tell_photos_apart_whose_short_hashes_are_the_same() -> None:
+    # Two keys with one CRC-32 (found by trying); were the hash trusted, the second would be lost.
+    seen: dict[int, str] = {}
+    twins = None
+    for number in range(400_000):
+        key = f"photos/{number * 2654435761 % 2**32:x}.jpg"
+        if seen.setdefault(crc32(key.encode()), key) != key:
+            twins = (seen[crc32(key.encode())], key)
+            break
+    assert twins
+    _, cleaned = run(any_manifest(60) + of_lines([any_line(twins[0], 0), any_line(twins[1], 1)]))
+    assert cleaned.card["rejected"] == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(lines(), max_size=12), st.booleans(), st.booleans(), st.sampled_from([None, "^photos/([^/]+)/", "(x)?"])
+)
+def should_lose_no_line_and_change_no_byte(
+    drawn: list[bytes], ended: bool, reindex: bool, group_pattern: str | None
+) -> None:
+    good = any_manifest(60)[:-1].split(b"\n")
+    everything = drawn[::2] + good + drawn[1::2]
+    data = b"\n".join(everything) + (b"\n" if ended else b"")
+    expected = data[:-1].split(b"\n") if data.endswith(b"\n") else data.split(b"\n")
+    store, cleaned = run(data, any_rules(group_pattern=group_pattern), reindex=reindex)
+    card, told = cleaned.card, rejects(store)
+    assert card["kept"] + card["rejected"] == card["source"]["lines"] == len(expected)
+    assert Counter(reject["code"] for reject in told.values()) == card["reasons"]
+    assert card["human"] + card["machine"] == card["kept"]
+    kept = [line for number, line in enumerate(expected, 1) if number not in told]
+    files = [store.objects[f"out/{side}.manifest"][:-1].split(b"\n") for side in ("train", "eval")]
+    if not reindex:
+        assert Counter(files[0] + files[1]) == Counter(kept)
+        assert all([line for line in kept if line in set(side)] == side for side in files), "the order is the input's"
+    assert [sum(card["counts"][side].values()) for side in ("train", "eval")] == [len(side) for side in files]
+    for number, reject in told.items():
+        original = reject.get("original")
+        assert original is None or original.encode() == expected[number - 1]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(lines(), min_size=1, max_size=8), st.booleans(), st.sampled_from([None, "^photos/([^/]+)/", "r([12])"]))
+def should_give_a_line_the_same_verdict_by_shape_and_by_parsing(
+    drawn: list[bytes], reindex: bool, group_pattern: str | None
+) -> None:
+    rules = any_rules(group_pattern=group_pattern)
+    fast, slow = scanning.KeyReader(rules, reindex), _ParsingReader(rules, reindex)
+    results = []
+    for reader in (fast, slow):
+        codes, crcs = bytearray(), scanning.array("I")
+        # Twice: the second time, every good line of the first has taught its shape.
+        for _ in range(2):
+            reader.block(of_lines(drawn), codes, crcs)
+        results.append((bytes(codes), crcs))
+    assert results[0] == results[1]
+    assert fast.groups == slow.groups
+
+
+class _ParsingReader(scanning.KeyReader):
+    """Learns no shape, so that every line is parsed."""
+
+    def _learn(self, line: bytes, shapes: list[Any], *, labeled: bool) -> None:
+        return
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def should_see_through_lines_that_nearly_have_a_known_shape(data: st.DataObject) -> None:
+    good = any_line("photos/r1/a.jpg", 1)
+    line = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(line) - 1))
+        kind = data.draw(st.integers(0, 2))
+        byte = data.draw(st.sampled_from(b'"\\{}[]:,0123456789.eE+-\r\t\0\x1f\x7f\x80\xc3\xa9 abn/'))
+        if kind == 0:
+            line[at] = byte
+        elif kind == 1:
+            line.insert(at, byte)
+        else:
+            del line[at]
+    rules = any_rules(group_pattern="^photos/([^/]+)/")
+    block = of_lines([good, bytes(line), good[: data.draw(st.integers(0, len(good)))], good])
+    results = []
+    for reader in (scanning.KeyReader(rules), _ParsingReader(rules)):
+        codes, crcs = bytearray(), scanning.array("I")
+        reader.block(block, codes, crcs)
+        results.append((bytes(codes), crcs))
+    assert results[0] == results[1]
+
+
+def should_take_the_fast_way_for_the_lines_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    judge = scanning.LineJudge.judge
+    monkeypatch.setattr(scanning.LineJudge, "judge", lambda self, line: parsed.append(line) or judge(self, line))
+    run(any_manifest(3000))
+    assert len(parsed) < 10
+
+
+def should_replace_label_indexes_only_when_asked() -> None:
+    data = any_manifest(60).replace(b'"menu-category":0,', b'"menu-category":"2",')
+    with pytest.raises(DatasetTooSmallError, match="label-class-mismatch: 20"):
+        run(data)
+    store, cleaned = run(data, reindex=True)
+    assert cleaned.card["reindexed"] == 20
+    kept = store.objects["out/train.manifest"] + store.objects["out/eval.manifest"]
+    due = any_manifest(60).replace(b'"menu-category":0,', b'"menu-category":"0",')
+    assert sorted(kept.split()) == sorted(due.split())
+
+
+def should_not_touch_what_only_looks_like_the_label() -> None:
+    odd = any_line("photos/n.jpg", 1, **{"inner": {ATTRIBUTE: 7}, ATTRIBUTE: 7, "list": [{}, ATTRIBUTE, 7]})
+    store, _ = run(any_manifest(60) + odd + b"\n", reindex=True)
+    kept = store.objects["out/train.manifest"] + store.objects["out/eval.manifest"]
+    values = [json.loads(line) for line in kept.split(b"\n")[:-1] if b"inner" in line]
+    assert values == [json.loads(odd) | {ATTRIBUTE: 1}]
+
+
+def should_end_the_last_line() -> None:
+    store, _ = run(any_manifest(60)[:-1])
+    whole, _ = run(any_manifest(60))
+    assert store.objects["out/train.manifest"] == whole.objects["out/train.manifest"]
+    assert store.objects["out/eval.manifest"] == whole.objects["out/eval.manifest"]
+
+
+# --- the split ------------------------------------------------------------------------------------
+
+
+def sides(store: MemoryStore) -> dict[str, str]:
+    return {
+        json.loads(line)["source-ref"]: side
+        for side in ("train", "eval")
+        for line in store.objects[f"out/{side}.manifest"].split(b"\n")[:-1]
+    }
+
+
+@pytest.mark.parametrize("pattern", [None, "^photos/([^/]+)/"])
+def should_hold_out_the_share_of_every_category(pattern: str | None) -> None:
+    _, cleaned = run(any_manifest(3000, restaurants=500), any_rules(group_pattern=pattern))
+    for key in ("meal", "sweets", "drink"):
+        train, held = (cleaned.card["counts"][side][key] for side in ("train", "eval"))
+        assert 0.18 < held / (train + held) < 0.32
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(6, 200), st.integers(2, 40))
+def should_put_every_restaurant_on_one_side(photos: int, restaurants: int) -> None:
+    rules = any_rules(group_pattern="^photos/([^/]+)/")
+    try:
+        store, _ = run(any_manifest(photos, restaurants), rules)
+    except DatasetTooSmallError as error:
+        assert "restaurants" in str(error)
+        return
+    found = sides(store)
+    by_restaurant: dict[str, set[str]] = {}
+    for source, side in found.items():
+        by_restaurant.setdefault(source.split("/")[4], set()).add(side)
+    assert all(len(both) == 1 for both in by_restaurant.values())
+    assert {"train", "eval"} == set(found.values())
+
+
+@pytest.mark.parametrize("pattern", [None, "^photos/([^/]+)/"])
+def should_keep_photos_on_their_side_when_the_dataset_grows(pattern: str | None) -> None:
+    rules = any_rules(group_pattern=pattern)
+    before, _ = run(any_manifest(3000, restaurants=600), rules)
+    after, _ = run(any_manifest(6000, restaurants=600), rules)
+    later = sides(after)
+    assert all(later[source] == side for source, side in sides(before).items())
+
+
+def should_move_few_photos_when_a_small_dataset_grows() -> None:
+    before, _ = run(any_manifest(90))
+    after, _ = run(any_manifest(120))
+    earlier, later = sides(before), sides(after)
+    assert sum(later[source] != side for source, side in earlier.items()) <= 9
+
+
+def should_not_depend_on_the_order_of_lines() -> None:
+    data = any_manifest(90)
+    turned = of_lines(data.split(b"\n")[:-1][::-1])
+    assert sides(run(data)[0]) == sides(run(turned)[0])
+
+
+@pytest.mark.parametrize("photos", range(6, 40, 3))
+def should_hold_out_at_least_one_of_each_category(photos: int) -> None:
+    _, cleaned = run(any_manifest(photos))
+    assert all(cleaned.card["counts"][side][key] >= 1 for side in ("train", "eval") for key in KEYS[:3])
+
+
+# --- publishing -------------------------------------------------------------------------------------
+
+
+def should_say_what_is_missing_and_publish_nothing() -> None:
+    store = MemoryStore(**{"in.manifest": any_manifest(60) + any_line("photos/n.jpg", 3) + b"\n"})
+    with pytest.raises(DatasetTooSmallError) as caught:
+        clean("in.manifest", any_rules(min_per_category=25), "out", store=store)
+    assert len(caught.value.missing) == 3
+    assert "'meal' has 20 photos, 5 fewer than the 25" in str(caught.value)
+    assert caught.value.reasons == {"not-for-training": 1}
+    assert [*store.objects] == ["in.manifest"]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"not a manifest", b"\xff\xfe\0\0" * 9])
+def should_fail_plainly_on_what_is_no_manifest(data: bytes) -> None:
+    with pytest.raises(DatasetTooSmallError, match="'meal' has 0 photos"):
+        run(data)
+
+
+def should_refuse_a_line_that_memory_should_not_hold() -> None:
+    with pytest.raises(ManifestError, match="16 MiB"):
+        run(b"x" * (17 << 20))
+
+
+def should_write_the_card_last_and_the_same_bytes_again() -> None:
+    store, first = run(any_manifest(90))
+    assert store.order == ["out/train.manifest", "out/eval.manifest", "out/rejects.jsonl", "out/card.json"]
+    bytes_before = dict(store.objects)
+    second = clean("in.manifest", any_rules(), "out", store=store)
+    assert store.objects == bytes_before
+    assert first == second
+    assert json.loads(store.objects["out/card.json"]) == first.card
+
+
+def should_withdraw_an_older_card_before_the_new_files_appear() -> None:
+    store, _ = run(any_manifest(90))
+    store.objects["in.manifest"] = any_manifest(99)
+    seen = []
+    publish = store.order
+    original = store.delete
+
+    def delete(location: str) -> None:
+        seen.append((location, len(publish)))
+        original(location)
+
+    store.delete = delete  # type: ignore[method-assign]
+    clean("in.manifest", any_rules(), "out", store=store)
+    assert seen == [("out/card.json", 4)]
+
+
+def should_publish_nothing_when_the_manifest_changes_meanwhile() -> None:
+    class Changing(MemoryStore):
+        opened = 0
+
+        def open(self, location: str, start: int = 0, end: int | None = None) -> Any:
+            self.opened += 1
+            if self.opened > 1:
+                self.objects["in.manifest"] = any_manifest(59)
+            return super().open(location, start, end)
+
+    store = Changing(**{"in.manifest": any_manifest(3000)})
+    with pytest.raises(ManifestError, match="changed while"):
+        clean("in.manifest", any_rules(), "out", store=store)
+    assert [*store.objects] == ["in.manifest"]
+
+
+def should_name_a_dataset_by_its_content() -> None:
+    rules = any_rules()
+    name = dataset_id("menus 2026/秋", "ab" * 32, rules)
+    assert name == dataset_id("menus 2026/秋", "ab" * 32, rules)
+    assert name.startswith("menus-2026-")
+    assert len({name, dataset_id("menus", "ab" * 32, rules, True), dataset_id("menus", "cd" * 32, rules)}) == 3
+    assert len(dataset_id("x" * 200, "ab" * 32, rules)) == 53
+    store = MemoryStore(**{"in.manifest": any_manifest(90)})
+    cleaned = clean("in.manifest", rules, "s3://datasets/{dataset}/", store=store)
+    assert f"s3://datasets/{cleaned.dataset}/card.json" in store.objects
+
+
+def should_tell_everything_on_the_card() -> None:
+    rules = any_rules(group_pattern="^photos/([^/]+)/")
+    machine = any_line("photos/m/m.jpg", 0, **{METADATA: METADATA_OF_MEAL | {"human-annotated": "no"}})
+    _, cleaned = run(any_manifest(90, restaurants=30) + of_lines([machine, b"{}"]), rules, name="job-7")
+    card = cleaned.card
+    assert card["dataset"].startswith("job-7-")
+    assert card["label_to_class"] == {"0": 0, "1": 1, "2": 2}
+    assert card["classes"] == ["meal", "sweets", "drink"]
+    assert card["categories"][3] == {"key": "not-for-training", "trains": False, "index": 3}
+    assert (card["kept"], card["rejected"], card["human"], card["machine"]) == (91, 1, 90, 1)
+    assert card["reasons"] == {"source-ref-missing": 1}
+    assert card["split"] == {"eval_share": 0.25, "group_pattern": "^photos/([^/]+)/", "groups": 31}
+    assert card["source"]["lines"] == 92
+    assert next(iter(card["reasons"])) in set(Reject)
