@@ -9,7 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from menulens import __version__
-from menulens.cli import backbone, clean, embed, experiment, local, similar, tag
+from menulens.cli.backbone import app as backbone_app
+from menulens.cli.clean import clean as clean_command
+from menulens.cli.embed import embed as embed_command
+from menulens.cli.experiment import experiment as experiment_command
+from menulens.cli.local import app as local_app
+from menulens.cli.similar import similar as similar_command
+from menulens.cli.tag import tag as tag_command
 from menulens.cloud import CloudError
 from menulens.settings import SettingsError
 
@@ -18,13 +24,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(local.app, name="local", help="The local cloud: the whole of menulens on this machine.")
-app.add_typer(backbone.app, name="backbone", help="The network that turns a photo into a feature vector.")
-app.command("clean")(clean.clean)
-app.command("experiment")(experiment.experiment)
-app.command("embed")(embed.embed)
-app.command("similar")(similar.similar)
-app.command("tag")(tag.tag)
+app.add_typer(local_app, name="local", help="The local cloud: the whole of menulens on this machine.")
+app.add_typer(backbone_app, name="backbone", help="The network that turns a photo into a feature vector.")
+app.command("clean")(clean_command)
+app.command("experiment")(experiment_command)
+app.command("embed")(embed_command)
+app.command("similar")(similar_command)
+app.command("tag")(tag_command)
 
 
 @app.command("version")
