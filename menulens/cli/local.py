@@ -35,7 +35,9 @@ _INTERRUPTED = 130
 State = Annotated[
     Path, typer.Option("--state", envvar="MENULENS_STATE", help="Folder that holds everything the local cloud writes.")
 ]
-Port = Annotated[int | None, typer.Option(help="Port of the AWS endpoint; without it 4566, or a free one if that is taken.")]
+Port = Annotated[
+    int | None, typer.Option(help="Port of the AWS endpoint; without it 4566, or a free one if that is taken.")
+]
 WithDeploy = Annotated[bool, typer.Option("--deploy/--no-deploy", help="Whether to deploy the stacks.")]
 WithBackbone = Annotated[bool, typer.Option("--backbone/--no-backbone", help="Whether to stage the backbone.")]
 
@@ -45,9 +47,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 @app.command()
-def up(
-    state: State = LOCAL_STATE, port: Port = None, deploy: WithDeploy = True, backbone: WithBackbone = True
-) -> None:
+def up(state: State = LOCAL_STATE, port: Port = None, deploy: WithDeploy = True, backbone: WithBackbone = True) -> None:
     """Start the local cloud and deploy the stacks to it; on one that runs, deploy again."""
     settings = settings_of(LOCAL_ENVIRONMENT)
     cloud = CloudState(state)
@@ -213,7 +213,9 @@ def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) ->
 
 @app.command()
 def logs(
-    what: Annotated[str, typer.Argument(help="Part of a job's, endpoint's or function's name; nothing: the server.")] = "",
+    what: Annotated[
+        str, typer.Argument(help="Part of a job's, endpoint's or function's name; nothing: the server.")
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing lines as they come.")] = False,
     state: State = LOCAL_STATE,
 ) -> None:

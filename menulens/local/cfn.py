@@ -97,7 +97,7 @@ class Resources:
             name = physical_id.rpartition("/")[2]
             changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
             in_place = set(kind.updatable) | {"Tags"}
-            if changed - in_place or kind.update is None and changed - {"Tags"}:
+            if changed - in_place or (kind.update is None and changed - {"Tags"}):
                 return self._replace(kind, name, changed, new, stack)
             if changed & set(kind.updatable) and kind.update:
                 wanted = {key: new[key] for key in kind.updatable if key in new}
@@ -173,7 +173,9 @@ class Resources:
     def _request(self, operation: str, props: dict[str, Any]) -> dict[str, Any]:
         """Return the request that properties stand for: typed as the operation wants (templates carry text)."""
         shape = operation_model(operation).input_shape
-        typed: dict[str, Any] = _typed(shape, {key: _renamed(value) for key, value in props.items() if value is not None})
+        typed: dict[str, Any] = _typed(
+            shape, {key: _renamed(value) for key, value in props.items() if value is not None}
+        )
         return typed
 
 
@@ -201,6 +203,7 @@ def _typed(shape: Any, value: Any) -> Any:
 
 # Properties whose member of the request has another name (AWS::SageMaker::Workteam CognitoMemberDefinition).
 _MEMBER_OF = {"CognitoUserPool": "UserPool", "CognitoUserGroup": "UserGroup", "CognitoClientId": "ClientId"}
+
 
 def _renamed(value: Any) -> Any:
     """Return a template's value with the members that CloudFormation spells otherwise as the API spells them."""

@@ -75,9 +75,7 @@ class CognitoResources:
 
     def _detach(self, physical_id: str, _props: dict[str, Any]) -> None:
         pool, user, group = physical_id.split(_SEPARATOR)
-        self._unless_gone(
-            self._cognito.admin_remove_user_from_group, UserPoolId=pool, Username=user, GroupName=group
-        )
+        self._unless_gone(self._cognito.admin_remove_user_from_group, UserPoolId=pool, Username=user, GroupName=group)
 
     def _unless_gone(self, operation: Any, **params: Any) -> None:
         try:

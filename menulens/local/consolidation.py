@@ -29,7 +29,7 @@ class Consolidator:
             Worker to category; at least one.
         """
         others = max(1, len(self._categories) - 1)
-        likelihood = {category: 1.0 for category in self._categories}
+        likelihood = dict.fromkeys(self._categories, 1.0)
         for worker, answer in answers.items():
             right = self.accuracy(worker)
             for category in self._categories:

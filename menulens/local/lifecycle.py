@@ -114,7 +114,9 @@ def start_server(state: CloudState, *, port: int | None = None, region: str = "u
     while not _answers(f"http://127.0.0.1:{gateway}/_ministack/health"):
         if process.poll() is not None or time.monotonic() > deadline:
             state.end(0.0)
-            raise LocalCloudError(f"The local cloud did not start. The end of {state.server_log}:\n{_tail(state.server_log)}")
+            raise LocalCloudError(
+                f"The local cloud did not start. The end of {state.server_log}:\n{_tail(state.server_log)}"
+            )
         time.sleep(0.1)
     return record
 

@@ -114,7 +114,8 @@ class SageMaker:
             accept=headers.get("accept", ""),
             custom_attributes=headers.get(_CUSTOM, ""),
         )
-        out = {"Content-Type": answer.content_type, "x-Amzn-Invoked-Production-Variant": answer.variant}
+        # In small letters: MiniStack turns a "Content-Type" of JSON into the control plane's own.
+        out = {"content-type": answer.content_type, "x-Amzn-Invoked-Production-Variant": answer.variant}
         if answer.custom_attributes:
             out["X-Amzn-SageMaker-Custom-Attributes"] = answer.custom_attributes
         return 200, out, answer.body

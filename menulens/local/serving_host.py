@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
-Context = namedtuple(  # noqa: PYI024 (the container's, field by field)
+Context = namedtuple(
     "Context",
     "model_name, model_version, method, rest_uri, grpc_port, channel, "
     "custom_attributes, request_content_type, accept_header, content_length",

@@ -27,7 +27,9 @@ def any_png() -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0\1\2\3")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0\1\2\3")) + chunk(b"IEND", b"")
+    )
 
 
 @dataclass
@@ -70,7 +72,9 @@ class Crowd:
 
     def person(self, *, member: bool = True) -> Person:
         name = f"{any_name('person')}@example.com"
-        self.cognito.admin_create_user(UserPoolId=self.pool, Username=name, TemporaryPassword="First-pass1!", MessageAction="SUPPRESS")
+        self.cognito.admin_create_user(
+            UserPoolId=self.pool, Username=name, TemporaryPassword="First-pass1!", MessageAction="SUPPRESS"
+        )
         if member:
             self.cognito.admin_add_user_to_group(UserPoolId=self.pool, Username=name, GroupName="annotators")
         person = Person(self.url, name)
@@ -82,8 +86,12 @@ class Crowd:
         name = any_name("labels")
         for number in range(photos):
             self.s3.put_object(Bucket=self.bucket, Key=f"photos/{number}.png", Body=any_png())
-        refs = lines or [json.dumps({"source-ref": f"s3://{self.bucket}/photos/{number}.png"}) for number in range(photos)]
-        self.s3.put_object(Bucket=self.bucket, Key=f"inputs/{name}/input.manifest", Body="".join(line + "\n" for line in refs))
+        refs = lines or [
+            json.dumps({"source-ref": f"s3://{self.bucket}/photos/{number}.png"}) for number in range(photos)
+        ]
+        self.s3.put_object(
+            Bucket=self.bucket, Key=f"inputs/{name}/input.manifest", Body="".join(line + "\n" for line in refs)
+        )
         labels = {"document-version": "2018-11-28", "labels": [{"label": label} for label in CATEGORIES]}
         self.s3.put_object(Bucket=self.bucket, Key="categories.json", Body=json.dumps(labels))
         self.s3.put_object(Bucket=self.bucket, Key="template.html", Body="<p>")
@@ -181,7 +189,9 @@ def should_label_a_job_and_write_ground_truths_output(crowd: Crowd, s3: Any) -> 
     assert 0.5 < metadata["confidence"] < 1
     assert metadata["type"] == "groundtruth/image-classification"
     assert (metadata["job-name"], metadata["human-annotated"]) == (f"labeling-job/{job}", "yes")
-    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=crowd.bucket, Prefix=f"jobs/{job}/annotations/")["Contents"]]
+    keys = [
+        item["Key"] for item in s3.list_objects_v2(Bucket=crowd.bucket, Prefix=f"jobs/{job}/annotations/")["Contents"]
+    ]
     for part in ("worker-response/iteration-1/0/", "consolidated-annotation/consolidation-response/", "intermediate/"):
         assert any(part in key for key in keys), part
 

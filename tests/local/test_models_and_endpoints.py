@@ -67,7 +67,12 @@ def serving(cloud: Room, s3: Any, sagemaker: Any, bucket: str) -> Serving:
 def should_serve_a_model_and_pass_headers_on(serving: Serving) -> None:
     name = serving.endpoint()
     told = serving.ask(name, Accept="application/x-npy", CustomAttributes="c=1")
-    assert (told["model"], told["type"], told["accept"], told["env"]) == ("first", "image/jpeg", "application/x-npy", "green")
+    assert (told["model"], told["type"], told["accept"], told["env"]) == (
+        "first",
+        "image/jpeg",
+        "application/x-npy",
+        "green",
+    )
     assert told["answer"]["InvokedProductionVariant"] == "all"
     assert told["answer"]["CustomAttributes"] == "c=1"
     assert told["answer"]["ContentType"] == "application/json"
@@ -79,7 +84,10 @@ def should_answer_model_errors_with_the_containers_own_message(serving: Serving)
         serving.ask(name, b"bad photo")
     assert error.value.response["Error"]["Code"] == "ModelError"
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 424
-    assert (error.value.response["OriginalStatusCode"], error.value.response["OriginalMessage"]) == (415, "no such type")
+    assert (error.value.response["OriginalStatusCode"], error.value.response["OriginalMessage"]) == (
+        415,
+        "no such type",
+    )
     with pytest.raises(ClientError, match="ValidationError.*not found"):
         serving.ask("nobody")
 

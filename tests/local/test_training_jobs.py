@@ -109,7 +109,9 @@ def should_stream_each_epoch_through_a_fifo_of_its_own(training: Training, cloud
 def should_fail_with_the_line_that_lacks_an_attribute(training: Training) -> None:
     training.s3.put_object(Bucket=training.bucket, Key="a.jpg", Body=b"photo")
     ref = f"s3://{training.bucket}/a.jpg"
-    channel = training.augmented_channel([{"source-ref": ref, "label": 1}, {"source-ref": ref}], ["source-ref", "label"])
+    channel = training.augmented_channel(
+        [{"source-ref": ref, "label": 1}, {"source-ref": ref}], ["source-ref", "label"]
+    )
     job = training.ended(training.start(READER, InputDataConfig=[channel]))
     assert job["TrainingJobStatus"] == "Failed"
     assert "line 2" in job["FailureReason"]
@@ -193,7 +195,10 @@ def should_refuse_what_sagemaker_refuses(training: Training, sagemaker: Any) -> 
         ({"ResourceConfig": None}, "ValidationException", "ResourceConfig"),
         ({"TrainingJobName": any_name(), "RoleArn": "role"}, "ValidationException", "roleArn"),
         (
-            {"TrainingJobName": any_name(), "AlgorithmSpecification": {"TrainingImage": "i", "TrainingInputMode": "Tape"}},
+            {
+                "TrainingJobName": any_name(),
+                "AlgorithmSpecification": {"TrainingImage": "i", "TrainingInputMode": "Tape"},
+            },
             "ValidationException",
             "enum value set",
         ),

@@ -1,0 +1,141 @@
+"""Starting and ending a local cloud: nothing is left behind, and what a dead one left is replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from menulens.local import ministack_hooks as hooks
+from menulens.local.cloud_state import CloudState, ServerRecord
+from menulens.local.config import MARKER
+from menulens.local.errors import ServiceError
+from menulens.local.lifecycle import LocalCloudError, choose_port, cloud_description, port_is_free, start_server, stop
+from menulens.local.validation import validate
+
+SLEEPER = "import time\ntime.sleep(600)"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> CloudState:
+    return CloudState(tmp_path / "state")
+
+
+def _sleep_with_marker(state: CloudState) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", SLEEPER], env={**os.environ, MARKER: str(state.folder)})
+
+
+def should_find_every_extension_point_of_ministack() -> None:
+    hooks.check()
+
+
+def should_name_an_extension_point_that_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(hooks.stepfunctions, "_SERVICE_DISPATCH")
+    with pytest.raises(hooks.ExtensionPointError, match="_SERVICE_DISPATCH.*1.5.33"):
+        hooks.check()
+
+
+def should_pin_the_version_that_the_hooks_are_written_for() -> None:
+    from importlib.metadata import version
+
+    assert version("ministack") == hooks.VERSION
+
+
+def should_leave_no_process_port_or_fifo_behind(state: CloudState) -> None:
+    record = start_server(state)
+    state.note_ready(cloud_description(record, "us-east-1"))
+    assert state.cloud()
+    orphan = _sleep_with_marker(state)
+    jobs = state.folder / "jobs"
+    jobs.mkdir(exist_ok=True)
+    os.mkfifo(jobs / "train_0")
+    assert stop(state) >= 2
+    orphan.wait(5)
+    assert not psutil.pid_exists(record.pid) or psutil.Process(record.pid).status() == psutil.STATUS_ZOMBIE
+    assert port_is_free(record.port)
+    assert port_is_free(record.labeling_port)
+    assert state.fifos() == []
+    assert state.processes() == []
+    assert not state.cloud_file.exists()
+
+
+def should_kill_a_server_that_does_not_end(state: CloudState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("menulens.local.lifecycle._STOP_SECONDS", 0.5)
+    record = start_server(state)
+    os.kill(record.pid, signal.SIGSTOP)
+    stop(state)
+    assert record.process is None
+    assert port_is_free(record.port)
+
+
+def should_replace_what_a_killed_cloud_left(state: CloudState) -> None:
+    first = start_server(state)
+    state.note_ready(cloud_description(first, "us-east-1"))
+    os.kill(first.pid, signal.SIGKILL)
+    orphan = _sleep_with_marker(state)
+    psutil.wait_procs([psutil.Process(first.pid)], timeout=5)
+    assert state.cloud() is None
+    second = start_server(state)
+    try:
+        orphan.wait(5)
+        assert second.pid != first.pid
+        assert not state.cloud_file.exists()
+    finally:
+        stop(state)
+
+
+def should_not_take_another_process_for_its_server(state: CloudState) -> None:
+    state.folder.mkdir()
+    bystander = subprocess.Popen([sys.executable, "-c", SLEEPER])
+    try:
+        state.note_server(ServerRecord(bystander.pid, started=time.time() - 86_400, port=1, labeling_port=2))
+        assert state.running() is None
+        stop(state)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def should_delete_only_what_it_made(state: CloudState) -> None:
+    state.folder.mkdir()
+    (state.folder / "diary.txt").write_text("mine")
+    (state.folder / "jobs").mkdir()
+    state.clear()
+    assert [path.name for path in state.folder.iterdir()] == ["diary.txt"]
+
+
+def should_find_another_port_when_the_usual_one_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert choose_port(None, port) != port
+        with pytest.raises(LocalCloudError, match=f"Port {port} is taken"):
+            choose_port(port, 4566)
+
+
+def should_say_why_the_server_did_not_start(state: CloudState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MENULENS_STOP_GRACE", "soon")
+    with pytest.raises(LocalCloudError, match="could not convert string to float"):
+        start_server(state)
+    assert state.processes() == []
+
+
+def should_refuse_members_that_the_service_model_does_not_have() -> None:
+    with pytest.raises(ServiceError, match="Unknown member 'speed'"):
+        validate("DescribeEndpoint", {"EndpointName": "a", "Speed": 1})
+
+
+def should_read_no_half_written_state(state: CloudState) -> None:
+    state.folder.mkdir()
+    (state.folder / "server.json").write_text(json.dumps({"pid": 1})[:5])
+    assert state.server() is None
