@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -20,10 +19,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from menulens.cloud import LOCAL_ENVIRONMENT, LOCAL_STATE, CloudError, connect
+from menulens.cloud import LOCAL_ENVIRONMENT, LOCAL_STATE, Cloud, CloudError
 from menulens.local.cloud_state import CloudState
 from menulens.local.lifecycle import Deployment, cloud_description, start_server, stop
-from menulens.settings import settings_of
+from menulens.settings import Settings, settings_of
 
 app = typer.Typer(no_args_is_help=True)
 _out = Console(highlight=False)
@@ -67,7 +66,7 @@ def up(state: State = LOCAL_STATE, port: Port = None, deploy: WithDeploy = True,
             cloud.note_ready(description)
             if deploy and backbone:
                 with _step(progress, f"Staging the backbone {settings.training.backbone}"):
-                    _stage_backbone(cloud, settings.training.backbone)
+                    _stage_backbone(description, settings)
     except KeyboardInterrupt:
         _err.print("Interrupted; ending the local cloud.")
         stop(cloud)
@@ -120,17 +119,29 @@ def _deploy(progress: Progress, deployment: Deployment, *, bootstrap: bool) -> N
         deployment.deploy(lambda _: progress.advance(step.task))
 
 
-def _stage_backbone(cloud: CloudState, name: str) -> None:
-    """Bring the default backbone into the models bucket."""
-    if importlib.util.find_spec("menulens.training.backbones") is None:
-        raise CloudError("menulens.training.backbones is missing; the backbone can't be staged. Use --no-backbone.")
+def _stage_backbone(description: dict[str, Any], settings: Settings) -> None:
+    """Bring the backbone that training starts from into the models bucket, unless it is there."""
+    from menulens.storage import Storage  # noqa: PLC0415 (with the line below)
     from menulens.training import backbones  # noqa: PLC0415 (TensorFlow is slow to import, and needed here only)
 
-    backbones.stage_default(_connected(cloud), name)
+    cloud = Cloud(settings, _session(description), str(description["endpoint_url"]))
+    try:
+        backbones.stage(
+            settings.training.backbone,
+            storage=Storage(cloud.client("s3")),
+            models=f"s3://{cloud.bucket('models')}",
+            image_size=settings.training.image_size,
+        )
+    except backbones.BackboneStageError as error:
+        raise CloudError(str(error)) from None
 
 
-def _connected(cloud: CloudState) -> Any:
-    return connect(settings_of(LOCAL_ENVIRONMENT))
+def _session(description: dict[str, Any]) -> boto3.Session:
+    return boto3.Session(
+        aws_access_key_id=description["access_key"],
+        aws_secret_access_key=description["access_key"],
+        region_name=description["region"],
+    )
 
 
 @app.command()
@@ -145,11 +156,7 @@ class _View:
     """Clients of a running local cloud."""
 
     def __init__(self, cloud: dict[str, Any]) -> None:
-        self._session = boto3.Session(
-            aws_access_key_id=cloud["access_key"],
-            aws_secret_access_key=cloud["access_key"],
-            region_name=cloud["region"],
-        )
+        self._session = _session(cloud)
         self._url = cloud["endpoint_url"]
 
     def client(self, service: str) -> Any:
@@ -204,7 +211,7 @@ def status(state: State = LOCAL_STATE) -> None:
     _table("Executions (newest 5 of each machine)", ("machine", "execution", "status"), executions)
 
 
-def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
@@ -272,10 +279,9 @@ def _server_log(cloud: CloudState, follow: bool) -> None:
     if not cloud.server_log.exists():
         raise CloudError(f"There is no log at {cloud.server_log}. Start a local cloud: menulens local up")
     with cloud.server_log.open(encoding="utf-8", errors="replace") as file:
-        wait: Callable[[], None] = lambda: time.sleep(_FOLLOW_SECONDS)  # noqa: E731
         while True:
             for line in file:
                 _out.print(escape(line.rstrip()), soft_wrap=True)
             if not follow:
                 return
-            wait()
+            time.sleep(_FOLLOW_SECONDS)

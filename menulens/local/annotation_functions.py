@@ -121,7 +121,9 @@ class Consolidation:
 
     def _consolidated(self, item: Item, consolidator: Consolidator) -> dict[str, Any]:
         name, confidence = consolidator.consolidate({sub: given.answer for sub, given in item.answers.items()})
-        content = labeled(self._attribute, self._categories.index(name), name, confidence, self._job, time.time())
+        content = labeled(
+            self._attribute, self._categories.index(name), name, confidence, job=self._job, now=time.time()
+        )
         return {"datasetObjectId": str(item.index), "consolidatedAnnotation": {"content": content}}
 
     def _by_function(self, request: list[dict[str, Any]]) -> list[Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from menulens.local.config import MARKER
 
@@ -108,7 +108,7 @@ class CloudState:
         return [path for path in self.folder.rglob("*") if _is_fifo(path)]
 
     def end(self, grace: float) -> int:
-        """End every process: the server by SIGTERM, what is left after ``grace`` seconds by SIGKILL. Return how many."""
+        """End every process, the server by SIGTERM, what is left after ``grace`` s by SIGKILL; return how many."""
         processes = self.processes()
         record = self.running()
         server = record.process if record else None

@@ -9,7 +9,7 @@ _PRIOR_RIGHT, _PRIOR_ASKED = 4.0, 5.0  # a new worker counts as right in 4 answe
 
 
 class Consolidator:
-    """Weighs answers by how often each worker agreed with the outcome before, as Dawid and Skene (1979) do in one pass."""
+    """Weighs answers by how often each worker agreed with the outcome before: Dawid and Skene (1979) in one pass."""
 
     def __init__(self, categories: Sequence[str]) -> None:
         self._categories = tuple(categories)

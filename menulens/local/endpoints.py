@@ -20,7 +20,7 @@ from menulens.local.paging import page
 
 LOG_GROUP = "/aws/sagemaker/Endpoints"
 _WATCH_SECONDS = 0.5
-_MAX_BODY = 6 * 1024 * 1024  # what InvokeEndpoint takes
+_MAX_BODY = 25 * 1024 * 1024  # what a real-time endpoint takes
 _log = logging.getLogger("menulens.local")
 
 

@@ -1,4 +1,4 @@
-"""SageMaker's state-change events, in the shapes that AWS's guide "Events that SageMaker AI sends to EventBridge" gives."""
+"""State-change events, in the shapes that AWS's page "Events that SageMaker AI sends to EventBridge" gives."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Feeds one Pipe channel, as SageMaker does: a FIFO an epoch, a record an attribute, objects streamed from S3.
 
-Run as ``python -m menulens.local.feeder ORDER`` (ORDER: a JSON object with channel, folder, endpoint_url, region, account).
+Run as ``python -m menulens.local.feeder ORDER``; ORDER is JSON with channel, folder, endpoint_url, region, account.
 It ends by itself only when it can't go on; the last line of its error stream says why.
 """
 

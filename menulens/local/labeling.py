@@ -26,7 +26,7 @@ class LabelingJobs:
         return {
             "CreateLabelingJob": self.create,
             "DescribeLabelingJob": lambda params: self.get(params["LabelingJobName"]).describe(),
-            "ListLabelingJobs": self.list,
+            "ListLabelingJobs": self.list_jobs,
             "ListLabelingJobsForWorkteam": self.list_for_team,
             "StopLabelingJob": self.stop,
         }
@@ -45,8 +45,8 @@ class LabelingJobs:
         with self.context.lock:
             if key in self.jobs:
                 raise in_use(
-                    "Labeling job names must be unique within an AWS account and region, ignoring case, and a labeling job "
-                    f"with this name already exists ({self.jobs[key].arn})"
+                    "Labeling job names must be unique within an AWS account and region, ignoring case, and a "
+                    f"labeling job with this name already exists ({self.jobs[key].arn})"
                 )
             job = self.jobs[key] = LabelingJob(self.context, params)
             self.context.tags.set(job.arn, params.get("Tags"))
@@ -78,7 +78,7 @@ class LabelingJobs:
             raise invalid(f"The worker task template {template} is not there.")
         self.workforces.team(human["WorkteamArn"])
 
-    def list(self, params: Params) -> Params:
+    def list_jobs(self, params: Params) -> Params:
         """List jobs."""
         summaries = [job.summary() for job in list(self.jobs.values())]
         return page(

@@ -124,8 +124,8 @@ class LabelingJob(Job):
     def _expired(self, store: TaskStore, lifetime: int) -> str:
         left = sum(item.state in ("waiting", "open", "answered") for item in store.items)
         return (
-            f"ClientError: The labeling job expired: TaskAvailabilityLifetimeInSeconds ({lifetime}) was over and {left} of "
-            f"{len(store.items)} objects have no label. What was labeled is in the output; chain a job to label the rest."
+            f"ClientError: The labeling job expired: TaskAvailabilityLifetimeInSeconds ({lifetime}) was over and "
+            f"{left} of {len(store.items)} objects have no label. What was labeled is in the output; chain a job."
         )
 
     def _enough(self, store: TaskStore) -> bool:
@@ -135,7 +135,9 @@ class LabelingJob(Job):
         done = labeled + sum(item.state == "passed" for item in store.items)
         most = conditions.get("MaxHumanLabeledObjectCount")
         share = conditions.get("MaxPercentageOfInputDatasetLabeled", 100)
-        return (most is not None and labeled >= most) or (share < 100 and done * 100 >= share * len(store.items))
+        return bool(most is not None and labeled >= most) or bool(
+            share < 100 and done * 100 >= share * len(store.items)
+        )
 
     def _open_tasks(self, store: TaskStore, prepare: PreAnnotation, pool: ThreadPoolExecutor, log: JobLog) -> None:
         room = self.human.get("MaxConcurrentTaskCount", _DEFAULT_CONCURRENT) - store.open_count()

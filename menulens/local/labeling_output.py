@@ -20,7 +20,7 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-def labeled(attribute: str, index: int, name: str, confidence: float, job: str, now: float) -> dict[str, Any]:
+def labeled(attribute: str, index: int, name: str, confidence: float, *, job: str, now: float) -> dict[str, Any]:
     """Return what a labeled line gains: the label attribute and its metadata."""
     return {
         attribute: index,

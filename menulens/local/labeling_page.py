@@ -93,7 +93,6 @@ class LabelingPage:
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(settings)
-        self._server.install_signal_handlers = lambda: None  # the process has its own
         self._thread = threading.Thread(target=self._serve, daemon=True, name="labeling-page")
 
     def _serve(self) -> None:

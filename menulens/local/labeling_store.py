@@ -1,4 +1,4 @@
-"""The tasks of one labeling job: who may answer what, leases that run out, and answers that are on disk before they count."""
+"""The tasks of one labeling job: who may answer what, for how long, and answers that are on disk before they count."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Given:
 class Item:
     """One line of the input manifest.
 
-    ``waiting`` for pre-annotation, ``open`` to workers, ``answered`` by enough of them, ``labeled``; ``passed``: it had a
-    label before; ``skipped``: pre-annotation said that nobody need look; ``failed``: with a reason.
+    ``waiting`` for pre-annotation, ``open`` to workers, ``answered`` by enough of them, ``labeled``; ``passed``: it had
+    a label before; ``skipped``: pre-annotation said that nobody need look; ``failed``: with a reason.
     """
 
     index: int

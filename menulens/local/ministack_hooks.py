@@ -1,7 +1,7 @@
 """Every private name of MiniStack that the local cloud relies on, and nothing else of it.
 
-MiniStack knows no plug-ins: a service joins it through the plain dicts that it dispatches on. Those are private names, so
-its version is pinned exactly, :func:`check` says which one moved, and a test calls it.
+MiniStack knows no plug-ins: a service joins it through the plain dicts that it dispatches on. Those are private names,
+so its version is pinned exactly, :func:`check` says which one moved, and a test calls it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def check() -> None:
     if moved:
         raise ExtensionPointError(
             f"MiniStack moved what the local cloud hooks into: {'; '.join(moved)}. "
-            f"The hooks are written for ministack=={VERSION}: install that version, or adapt menulens/local/ministack_hooks.py."
+            f"The hooks are written for ministack=={VERSION}: install that version, or adapt {__file__}."
         )
 
 
@@ -94,6 +94,11 @@ def _takes(function: Any, *names: str) -> bool:
         return False
     parameters = list(inspect.signature(function).parameters)
     return parameters[: len(names)] == list(names)
+
+
+def application() -> Any:
+    """Return MiniStack's ASGI application."""
+    return app.app
 
 
 def add_service(name: str, handler: Handler, target_prefix: str) -> None:
@@ -116,7 +121,7 @@ def execution_error(error: str, cause: str) -> Exception:
 def add_resource_type(
     resource_type: str, *, create: CreateResource, update: UpdateResource, delete: DeleteResource
 ) -> None:
-    """Add a CloudFormation resource type; its functions run on a worker thread, so they may call this cloud's endpoint."""
+    """Add a CloudFormation resource type; its functions run on a worker thread and may call this cloud's endpoint."""
     _own_types.add(resource_type)
     cloudformation_stacks._runs_on_worker_thread = _runs_on_worker_thread
     provisioners._RESOURCE_HANDLERS[resource_type] = {"create": create, "update": update, "delete": delete}

@@ -98,8 +98,8 @@ class Models:
     def _check_artifact(self, url: str) -> None:
         if not objects.exists(self.context.config.client("s3"), url):
             raise invalid(
-                f"Could not access model data at {url}. Please ensure that the role exists and that its trust relationship "
-                "policy allows the action, and that the object is there."
+                f"Could not access model data at {url}. Please ensure that the object is there and that the role may "
+                "read it."
             )
 
     def serving_container(self, model_name: str) -> dict[str, Any]:
@@ -135,7 +135,8 @@ class Models:
             self.model(variant.get("ModelName", ""))
             if "ServerlessConfig" not in variant and not {"InitialInstanceCount", "InstanceType"} <= variant.keys():
                 raise invalid(
-                    f"Variant {variant['VariantName']!r} needs InitialInstanceCount and InstanceType, or ServerlessConfig."
+                    f"Variant {variant['VariantName']!r} needs InitialInstanceCount and InstanceType, or "
+                    "ServerlessConfig."
                 )
         with self.context.lock:
             if name in self.configs:

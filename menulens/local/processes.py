@@ -1,4 +1,4 @@
-"""Child processes of jobs and endpoints: each in its own session, its output logged, stopped by SIGTERM then SIGKILL."""
+"""Child processes of jobs and endpoints: a session each, output logged, stopped by SIGTERM and then SIGKILL."""
 
 from __future__ import annotations
 

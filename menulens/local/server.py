@@ -1,7 +1,7 @@
 """The process of a local cloud: MiniStack on loopback with the SageMaker service in it, and the labeling page.
 
-Run as ``python -m menulens.local.server``; :mod:`menulens.local.lifecycle` starts it with its settings in the environment,
-which MiniStack reads while it is imported.
+Run as ``python -m menulens.local.server``; :mod:`menulens.local.lifecycle` starts it with its settings in the
+environment, which MiniStack reads while it is imported.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ async def run(config: LocalConfig) -> None:
     settings.keep_alive_timeout = 75
     settings.graceful_timeout = _DRAIN_SECONDS
     settings.accesslog = None
-    server = asyncio.create_task(serve(hooks.app.app, settings, shutdown_trigger=closed.wait))
+    server = asyncio.create_task(serve(hooks.application(), settings, shutdown_trigger=closed.wait))
     await ended.wait()
     await asyncio.to_thread(service.close)  # while the AWS endpoint still answers: ending jobs write to it
     page.stop()

@@ -85,7 +85,7 @@ class SageMaker:
             job.done.wait(self.context.config.stop_grace + 5)
 
     async def handle(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+        self, method: str, path: str, headers: dict[str, str], body: bytes, _query: dict[str, Any]
     ) -> Answer:
         """Answer one HTTP request."""
         request_id = str(uuid.uuid4())

@@ -1,6 +1,6 @@
 """The folder and the environment that a training program finds: the contract of SageMaker's training toolkit.
 
-``/opt/ml`` itself needs root, so the folder is named by ``SAGEMAKER_BASE_DIR``, as the toolkit does outside a container.
+``/opt/ml`` itself needs root, so ``SAGEMAKER_BASE_DIR`` names the folder, as it does for the toolkit.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def batches(body: bytes, *, split: str, strategy: str, limit: int) -> Iterator[b
 def _check_size(record: bytes, limit: int) -> None:
     if limit and len(record) > limit:
         raise JobFailedError(
-            f"ClientError: a record of {len(record)} bytes is over MaxPayloadInMB ({limit // _MB} MB); see the job's log."
+            f"ClientError: a record of {len(record)} bytes is over MaxPayloadInMB ({limit // _MB} MB)."
         )
 
 
@@ -220,8 +220,8 @@ class TransformJobs:
         with self.context.lock:
             if name in self.jobs:
                 raise in_use(
-                    "Transform job names must be unique within an AWS account and region, and a transform job with this "
-                    f"name already exists ({self.jobs[name].arn})"
+                    "Transform job names must be unique within an AWS account and region, and a transform job with "
+                    f"this name already exists ({self.jobs[name].arn})"
                 )
             job = self.jobs[name] = TransformJob(self.context, self.models, params)
             self.context.tags.set(job.arn, params.get("Tags"))

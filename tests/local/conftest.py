@@ -96,7 +96,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if body.startswith(b"bad"):
             return self.answer(415, b"no such type")
         attributes = self.headers.get("X-Amzn-SageMaker-Custom-Attributes", "")
-        told = {"model": model, "pid": os.getpid(), "type": self.headers["Content-Type"], "accept": self.headers["Accept"],
+        told = {"model": model, "pid": os.getpid(), "type": self.headers["Content-Type"],
+                "accept": self.headers["Accept"],
                 "body": body.decode("latin-1"), "env": os.environ.get("SHADE", "")}
         self.answer(200, (json.dumps(told) + "\\n").encode(), X_Amzn_SageMaker_Custom_Attributes=attributes)
     def log_message(self, *args):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -307,8 +308,6 @@ def should_fail_on_a_manifest_that_can_not_be_used(crowd: Crowd, line: str, reas
     crowd.sagemaker.create_labeling_job(**crowd.request(name))
     job = crowd.status(name)
     assert job["LabelingJobStatus"] == "Failed"
-    import re
-
     assert re.search(reason, job["FailureReason"])
 
 

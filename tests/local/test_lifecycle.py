@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -39,13 +40,11 @@ def should_find_every_extension_point_of_ministack() -> None:
 
 def should_name_an_extension_point_that_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(hooks.stepfunctions, "_SERVICE_DISPATCH")
-    with pytest.raises(hooks.ExtensionPointError, match="_SERVICE_DISPATCH.*1.5.33"):
+    with pytest.raises(hooks.ExtensionPointError, match=r"_SERVICE_DISPATCH.*1\.5\.33"):
         hooks.check()
 
 
 def should_pin_the_version_that_the_hooks_are_written_for() -> None:
-    from importlib.metadata import version
-
     assert version("ministack") == hooks.VERSION
 
 

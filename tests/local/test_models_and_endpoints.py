@@ -88,7 +88,7 @@ def should_answer_model_errors_with_the_containers_own_message(serving: Serving)
         415,
         "no such type",
     )
-    with pytest.raises(ClientError, match="ValidationError.*not found"):
+    with pytest.raises(ClientError, match=r"ValidationError.*not found"):
         serving.ask("nobody")
 
 

@@ -141,7 +141,9 @@ def _function(cloud: Room, code: str) -> str:
 
 
 def should_catch_a_handlers_exception_by_its_type(machines: Machines, cloud: Room) -> None:
-    code = "class DarkError(Exception):\n    pass\ndef handler(event, context):\n    raise DarkError('too dark:\\nno light')"
+    code = (
+        "class DarkError(Exception):\n    pass\ndef handler(event, context):\n    raise DarkError('dark:\\nno light')"
+    )
     states = {
         "Look": _task(
             "lambda:invoke",
@@ -155,7 +157,7 @@ def should_catch_a_handlers_exception_by_its_type(machines: Machines, cloud: Roo
     caught = json.loads(execution["output"])
     assert caught["Error"] == "DarkError"
     cause = json.loads(caught["Cause"])
-    assert (cause["errorType"], cause["errorMessage"]) == ("DarkError", "too dark:\nno light")
+    assert (cause["errorType"], cause["errorMessage"]) == ("DarkError", "dark:\nno light")
     assert "@error-type" not in caught["Cause"]
 
 

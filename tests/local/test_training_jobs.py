@@ -41,7 +41,8 @@ def should_run_the_program_by_the_toolkit_contract_and_upload_what_it_wrote(trai
     program = """
 import json, os, sys
 base = os.environ["SAGEMAKER_BASE_DIR"]
-seen = {"args": sys.argv[1:], "hps": json.loads(os.environ["SM_HPS"]), "cwd": os.getcwd() == os.path.realpath(base + "/code"),
+seen = {"args": sys.argv[1:], "hps": json.loads(os.environ["SM_HPS"]),
+        "cwd": os.getcwd() == os.path.realpath(base + "/code"),
         "raw": json.load(open(base + "/input/config/hyperparameters.json")),
         "channels": json.loads(os.environ["SM_CHANNELS"]), "host": os.environ["SM_CURRENT_HOST"],
         "extra": os.environ["SHADE"], "file": open(os.environ["SM_CHANNEL_BACKBONE"] + "/deep/weights.txt").read()}
@@ -137,7 +138,11 @@ def should_tell_why_the_program_failed(training: Training, program: str, expecte
     assert len(job["FailureReason"]) <= 1024
 
 
-SLEEPER = "import os, pathlib, time\npathlib.Path(os.environ['SM_OUTPUT_DIR'], 'pid').write_text(str(os.getpid()))\ntime.sleep(600)"
+SLEEPER = """
+import os, pathlib, time
+pathlib.Path(os.environ["SM_OUTPUT_DIR"], "pid").write_text(str(os.getpid()))
+time.sleep(600)
+"""
 
 
 def _pid(cloud: Room, name: str) -> int:
@@ -160,7 +165,7 @@ def should_stop_a_job_that_is_asked_to_stop(training: Training, cloud: Room, sag
     job = training.ended(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
     assert _is_gone(pid)
-    with pytest.raises(ClientError, match="ValidationException.*Stopped"):
+    with pytest.raises(ClientError, match=r"ValidationException.*Stopped"):
         sagemaker.stop_training_job(TrainingJobName=name)
 
 
@@ -237,7 +242,11 @@ def should_list_jobs_page_by_page(training: Training, sagemaker: Any) -> None:
 
 
 def should_frame_records_as_recordio(training: Training) -> None:
-    program = "import os\ndata = open(os.environ['SM_CHANNEL_TRAIN'] + '_0', 'rb').read()\nopen(os.environ['SM_MODEL_DIR'] + '/raw', 'wb').write(data)"
+    program = """
+import os
+data = open(os.environ["SM_CHANNEL_TRAIN"] + "_0", "rb").read()
+open(os.environ["SM_MODEL_DIR"] + "/raw", "wb").write(data)
+"""
     training.s3.put_object(Bucket=training.bucket, Key="a.jpg", Body=b"abcde")
     lines = [{"source-ref": f"s3://{training.bucket}/a.jpg", "label": "7", "extra": {"a": 1}}]
     channel = training.augmented_channel(lines, ["label", "source-ref"])
