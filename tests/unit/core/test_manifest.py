@@ -172,7 +172,7 @@ def should_tell_photos_apart_whose_short_hashes_are_the_same() -> None:
     assert cleaned.card["rejected"] == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(lines(), max_size=12), st.booleans(), st.booleans(), st.sampled_from([None, "^photos/([^/]+)/", "(x)?"])
 )
@@ -199,7 +199,7 @@ def should_lose_no_line_and_change_no_byte(
         assert original is None or original.encode() == expected[number - 1]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(lines(), min_size=1, max_size=8), st.booleans(), st.sampled_from([None, "^photos/([^/]+)/", "r([12])"]))
 def should_give_a_line_the_same_verdict_by_shape_and_by_parsing(
     drawn: list[bytes], reindex: bool, group_pattern: str | None
@@ -224,7 +224,7 @@ class _ParsingReader(scanning.KeyReader):
         return
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def should_see_through_lines_that_nearly_have_a_known_shape(data: st.DataObject) -> None:
     good = any_line("photos/r1/a.jpg", 1)
