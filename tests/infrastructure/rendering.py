@@ -17,7 +17,7 @@ _PSEUDO = {
 
 
 def rendered(value: Any) -> Any:
-    """Return a template's value with its functions resolved; a resource's attribute becomes ``${Resource.Attribute}``."""
+    """Return a template's value with its functions resolved; an attribute becomes ``${Resource.Attribute}``."""
     if isinstance(value, list):
         return [rendered(item) for item in value]
     if not isinstance(value, dict):

@@ -36,9 +36,7 @@ def any_package(sagemaker: Any, group: str, job: str, status: str = "Approved", 
             ModelPackageGroupName=group,
             ModelPackageDescription=registry.description(job),
             InferenceSpecification={
-                "Containers": [
-                    {"Image": IMAGE, "ModelDataUrl": f"s3://{models}/training/{job}/output/model.tar.gz"}
-                ],
+                "Containers": [{"Image": IMAGE, "ModelDataUrl": f"s3://{models}/training/{job}/output/model.tar.gz"}],
                 "SupportedContentTypes": ["image/jpeg"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },

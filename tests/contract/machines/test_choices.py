@@ -58,9 +58,7 @@ def should_register_what_passes_keep_what_is_registered_and_stop_what_does_not_p
 
     def told(**gate: float) -> dict[str, Any]:
         values = {**GATE, **gate}
-        return {
-            "gate": weigh("choice-weigh", "d", gate=values, group=group, storage=storage, sagemaker=sagemaker)
-        }
+        return {"gate": weigh("choice-weigh", "d", gate=values, group=group, storage=storage, sagemaker=sagemaker)}
 
     assert choose("training", "IsItGoodEnough", told()) == "RegisterModel"
     assert choose("training", "IsItGoodEnough", told(min_accuracy=0.9)) == "ChampionStays"
@@ -161,9 +159,7 @@ def should_plan_pack_and_end_as_the_plan_says(
     rooms = Rooms(environment, bucket("photos"), bucket("vectors"))
 
     def told() -> dict[str, Any]:
-        return {
-            "plan": plan_round(f"s3://{rooms.photos_bucket}/", None, rooms, settings, s3=s3, sagemaker=sagemaker)
-        }
+        return {"plan": plan_round(f"s3://{rooms.photos_bucket}/", None, rooms, settings, s3=s3, sagemaker=sagemaker)}
 
     nothing = told()
     assert nothing["plan"]["photos"] == 0

@@ -148,5 +148,5 @@ def should_say_that_a_job_left_no_evaluation(
 ) -> None:
     run(s3, sagemaker, bucket("code"), "weigh-bad", GOOD)
     group = any_group(sagemaker, environment)
-    with pytest.raises(EvaluationError, match="output.tar.gz"):
+    with pytest.raises(EvaluationError, match=r"output\.tar\.gz"):
         weigh("weigh-bad", "d", gate=GATE, group=group, storage=storage, sagemaker=sagemaker)

@@ -10,7 +10,7 @@ import pytest
 
 from menulens.search import plan as planning
 from menulens.search.collect import CollectError, collect
-from menulens.search.layout import Layout
+from menulens.search.layout import Layout, Photo
 from menulens.search.packs import write_pack
 from menulens.search.plan import Plan, make_plan
 from menulens.search.store import load_vectors
@@ -179,7 +179,7 @@ def should_go_on_where_a_full_round_ended(rooms: Rooms, monkeypatch: pytest.Monk
 
 
 def should_end_a_round_when_its_time_is_up(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
-    pages = [[planning.Photo(f"photos/{number}.jpg", "e", 1)] for number in range(3)]
+    pages = [[Photo(f"photos/{number}.jpg", "e", 1)] for number in range(3)]
     monkeypatch.setattr(planning, "_pages", lambda *_: iter(pages))
     plan = rooms.plan(out_of_time=lambda: True)
     assert (plan.photos, plan.cursor, plan.more) == (1, "photos/0.jpg", True)

@@ -30,7 +30,13 @@ class Endpoint:
 def any_prediction(**changes: Any) -> dict[str, Any]:
     width = 8
     vector = [1 / math.sqrt(width)] * width
-    return {"id": None, "vector": vector, "probabilities": [0.75, 0.25], "category": "meal", "confidence": 0.75} | changes
+    return {
+        "id": None,
+        "vector": vector,
+        "probabilities": [0.75, 0.25],
+        "category": "meal",
+        "confidence": 0.75,
+    } | changes
 
 
 def any_answer(prediction: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:

@@ -103,11 +103,13 @@ def should_say_what_is_wrong_with_an_evaluation(tmp_path: Path, members: dict[st
 
 @pytest.mark.parametrize("content", [b"no archive", b"\x1f\x8b\x08\x00broken"])
 def should_say_that_an_archive_is_broken(content: bytes) -> None:
-    with pytest.raises(EvaluationError, match="not readable as tar.gz"):
+    with pytest.raises(EvaluationError, match=r"not readable as tar\.gz"):
         read_evaluation(io.BytesIO(content), "output.tar.gz")
 
 
 def should_say_that_an_archive_is_cut_off(tmp_path: Path) -> None:
-    whole = archive(tmp_path / "output.tar.gz", {"other": bytes(range(256)) * 4000, "evaluation.json": b"{}"}).read_bytes()
-    with pytest.raises(EvaluationError, match="not readable as tar.gz|no evaluation.json"):
+    whole = archive(
+        tmp_path / "output.tar.gz", {"other": bytes(range(256)) * 4000, "evaluation.json": b"{}"}
+    ).read_bytes()
+    with pytest.raises(EvaluationError, match=r"not readable as tar\.gz|no evaluation\.json"):
         read_evaluation(io.BytesIO(whole[: len(whole) // 2]), "output.tar.gz")
