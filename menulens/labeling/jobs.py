@@ -96,7 +96,8 @@ def output_manifest(job: Job, storage: Storage) -> str:
     LabelingJobError
         If the job left none.
     """
-    for candidate in (job.manifest, layout.output_manifest(job.output)):
+    rescued = layout.rescued_manifest(parse_s3_uri(job.output).bucket, job.name)
+    for candidate in (job.manifest, layout.output_manifest(job.output), rescued):
         if candidate and storage.exists(candidate):
             return candidate
     reason = f" Its reason: {job.reason}" if job.reason else ""

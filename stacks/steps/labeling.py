@@ -121,7 +121,7 @@ class LocateLabels(Function):
     """Find what a job left: complete, stopped, or failed with something to go on with."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        labels = _get(settings, "labels", layout.INPUTS, layout.JOBS)
+        labels = _get(settings, "labels", layout.INPUTS, layout.JOBS, layout.RESCUED)
         rescue = _put(settings, "labels", layout.RESCUED)
         job = _describe_any_job()
         super().__init__(
@@ -160,7 +160,7 @@ class TakeSnapshot(Function):
     """Keep a running job's labels as they are now."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        labels = _get(settings, "labels", layout.INPUTS, layout.JOBS, layout.MERGED)
+        labels = _get(settings, "labels", layout.INPUTS, layout.JOBS, layout.MERGED, layout.RESCUED)
         write = _put(settings, "labels", layout.SNAPSHOTS)
         job = _describe_any_job()
         super().__init__(
