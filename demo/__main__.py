@@ -45,6 +45,7 @@ def main(
     keep: Annotated[bool, typer.Option(help="Leave the local cloud up, to look at it or to go on.")] = False,
 ) -> None:
     """Run the chain from photos to similar photos, then end the local cloud."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notices would break the progress bars
     os.chdir(PROJECT)  # settings and state are the project's
     state = LOCAL_STATE
     signal.signal(signal.SIGTERM, _interrupt)

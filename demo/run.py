@@ -91,6 +91,7 @@ class Run:
         with _bars() as bars:
             files, truth = self._pictures(bars)
         settings = settings_of(LOCAL_ENVIRONMENT)
+        local.down(state=self.state)  # what an earlier run left would be taken for this one's
         with self.stage("deploy the stacks", "CDK CLI, local cloud"):
             local.up(state=self.state, port=None, deploy=True, backbone=True)
         cloud = connect(settings)
@@ -104,18 +105,19 @@ class Run:
             found = own.find_photos(self.photos)
             return found.files, found.answers
         folder = self.state / "demo" / "pictures"
-        task = bars.add_task("making pictures", total=self.count)
+        task = bars.add_task("making pictures", total=self.count, doing="")
         with self.stage("make pictures", "icons on dishes and tables"):
             made = pictures.make_pictures(
                 folder, self.count, progress=lambda done, total: bars.update(task, completed=done, total=total)
             )
         bars.update(task, completed=self.count, total=self.count)
-        truth = {one.key: one.category for one in made if one.category is not None}
+        # A file cut off in its pixels passes for a photo until someone looks: a person would turn it away.
+        truth = {one.key: one.category or own.NOT_FOR_TRAINING for one in made}
         return {one.key: folder / one.key for one in made}, truth
 
     def _upload(self, cloud: Cloud, files: dict[str, Path], bars: Progress) -> None:
         client, bucket = cloud.client("s3"), cloud.bucket("photos")
-        task = bars.add_task("uploading photos", total=len(files))
+        task = bars.add_task("uploading photos", total=len(files), doing="")
 
         def put(item: tuple[str, Path]) -> None:
             key, path = item
@@ -155,7 +157,7 @@ class Run:
         self.note("deploying the model", deploy.began, deploy.ended, "endpoint, smoke test")
         vectorise = self._wait(watcher, "vectorise", "vectorising", watcher.vectorising, bars)
         self.note("vectorising", vectorise.began, vectorise.ended, "Batch Transform")
-        reading = bars.add_task("reading the outcome", total=None)
+        reading = bars.add_task("reading the outcome", total=None, doing="")
         with self.stage("search, report"):
             dataset = _dataset_of(clean, label)
             outcome = collect(
@@ -176,7 +178,7 @@ class Run:
         return outcome
 
     def _wait(self, watcher: Watcher, machine: Any, title: str, look: Callable[[], Look], bars: Progress) -> Execution:
-        task = bars.add_task(title, total=None)
+        task = bars.add_task(title, total=None, doing="")
 
         def tell(seen: Look) -> None:
             bars.update(task, total=seen.total, completed=seen.done, doing=seen.doing)
