@@ -28,13 +28,12 @@ def suspects(codes: bytes | bytearray, crcs: array[int]) -> array[int]:
     for partition in range(partitions):
         chosen = bytes(value % partitions == partition for value in range(256))
         mask = _both(lowest.translate(chosen), good)
-        part = array("I", compress(crcs, mask))
-        once = set(part)
-        if len(once) == len(part):
-            continue
-        # Every number leaves the set when it is first met; what is met again is not in it.
-        double = {crc for crc in part if not (crc in once and not once.remove(crc))}  # type: ignore[func-returns-value]
-        found.extend(compress(compress(range(len(codes)), mask), map(double.__contains__, part)))
+        part = list(compress(crcs, mask))
+        seen: set[int] = set()
+        note = seen.add
+        double = {crc for crc in part if crc in seen or note(crc)}
+        if double:
+            found.extend(compress(compress(range(len(codes)), mask), map(double.__contains__, part)))
     return array("Q", sorted(found))
 
 
@@ -56,10 +55,8 @@ class Settler:
     def block(self, block: bytes) -> None:
         """Note the keys of this block's suspected lines."""
         first, suspected = self._line, self._suspected
-        self._line += block.count(b"\n")
-        if self._next == len(suspected) or suspected[self._next] >= self._line:
-            return
         lines = block.split(b"\n")
+        self._line += len(lines) - 1
         while self._next < len(suspected) and suspected[self._next] < self._line:
             number = suspected[self._next]
             self._next += 1

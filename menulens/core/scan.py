@@ -21,7 +21,7 @@ from menulens.core.rules import CleaningRules
 from menulens.core.shapes import Shape, is_utf8, learn
 from menulens.core.split import border, grouper, unit_number
 
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = 1 << 17  # small enough to stay in a core's cache between the steps
 LONGEST_LINE_BYTES = 16 << 20
 MOST_CATEGORIES = 54
 FIRST_REJECT = MOST_CATEGORIES << 2
