@@ -2,7 +2,7 @@
 
 All that can, do the whole task: keep lines whose label and class-name agree and whose category trains, each photo once
 and no photo whose labels differ, split by restaurant, and write the kept lines as they came. Python peers keep a
-dictionary of photos in memory and read twice, as the task demands. Prints JSON: lines kept, and seconds of processor time.
+dictionary of photos in memory and read twice, as the task demands. Prints JSON: lines kept, and seconds.
 """
 
 # ruff: noqa: PLC0415, ARG001 (each process imports one peer; all peers are called alike)
