@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -19,10 +20,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from menulens.cloud import LOCAL_ENVIRONMENT, LOCAL_STATE, Cloud, CloudError
+from menulens.cloud import LOCAL_ENVIRONMENT, LOCAL_STATE, CloudError
 from menulens.local.cloud_state import CloudState
 from menulens.local.lifecycle import Deployment, cloud_description, start_server, stop
-from menulens.settings import Settings, settings_of
+from menulens.settings import settings_of
 
 app = typer.Typer(no_args_is_help=True)
 _out = Console(highlight=False)
@@ -66,7 +67,7 @@ def up(state: State = LOCAL_STATE, port: Port = None, deploy: WithDeploy = True,
             cloud.note_ready(description)
             if deploy and backbone:
                 with _step(progress, f"Staging the backbone {settings.training.backbone}"):
-                    _stage_backbone(description, settings)
+                    deployment.stage_backbone(settings.training.backbone)
     except KeyboardInterrupt:
         _err.print("Interrupted; ending the local cloud.")
         stop(cloud)
@@ -109,31 +110,15 @@ class _step:  # noqa: N801 (used as a function)
 
 
 def _deploy(progress: Progress, deployment: Deployment, *, bootstrap: bool) -> None:
-    with _step(progress, "Synthesizing the stacks"):
-        stacks = deployment.synthesize()
-    if bootstrap:
-        with _step(progress, "Bootstrapping the account"):
-            deployment.bootstrap()
+    with ThreadPoolExecutor(1) as pool, _step(progress, "Bootstrapping the account" if bootstrap else "Bootstrapped"):
+        bootstrapping = pool.submit(deployment.bootstrap) if bootstrap else None
+        with _step(progress, "Synthesizing the stacks"):
+            stacks = deployment.synthesize()
+        if bootstrapping:
+            bootstrapping.result()
     with _step(progress, f"Deploying {len(stacks)} stacks") as step:
         progress.update(step.task, total=len(stacks))
         deployment.deploy(lambda _: progress.advance(step.task))
-
-
-def _stage_backbone(description: dict[str, Any], settings: Settings) -> None:
-    """Bring the backbone that training starts from into the models bucket, unless it is there."""
-    from menulens.storage import Storage  # noqa: PLC0415 (with the line below)
-    from menulens.training import backbones  # noqa: PLC0415 (TensorFlow is slow to import, and needed here only)
-
-    cloud = Cloud(settings, _session(description), str(description["endpoint_url"]))
-    try:
-        backbones.stage(
-            settings.training.backbone,
-            storage=Storage(cloud.client("s3")),
-            models=f"s3://{cloud.bucket('models')}",
-            image_size=settings.training.image_size,
-        )
-    except backbones.BackboneStageError as error:
-        raise CloudError(str(error)) from None
 
 
 def _session(description: dict[str, Any]) -> boto3.Session:

@@ -196,12 +196,21 @@ class Deployment:
 
         self._cdk(["deploy", "--all", "--require-approval", "never", "-a", str(self._out), "--concurrency", "2"], watch)
 
+    def stage_backbone(self, name: str) -> None:
+        """Bring a backbone into the models bucket, in a process of its own: it imports TensorFlow."""
+        code = "import sys; from menulens.cli import app; app(sys.argv[1:])"
+        self._run([sys.executable, "-c", code, "backbone", "stage", name, "--environment", LOCAL_ENVIRONMENT])
+
     def _cdk(self, arguments: Sequence[str], watch: Tell = lambda _: None) -> None:
-        command = [str(PROJECT / "node_modules" / ".bin" / "cdk"), *arguments, "--ci"]
-        if not Path(command[0]).exists():
-            raise LocalCloudError(f"The CDK CLI is not installed at {command[0]}. Run: make setup")
+        cli = PROJECT / "node_modules" / ".bin" / "cdk"
+        if not cli.exists():
+            raise LocalCloudError(f"The CDK CLI is not installed at {cli}. Run: make setup")
+        self._run([str(cli), *arguments, "--ci"], watch)
+
+    def _run(self, command: list[str], watch: Tell = lambda _: None) -> None:
         with self._log.open("a", encoding="utf-8") as log:
-            log.write(f"$ cdk {' '.join(arguments)}\n")
+            log.write(f"$ {' '.join(command)}\n")
+            log.flush()
             process = subprocess.Popen(
                 command,
                 cwd=PROJECT,
@@ -217,7 +226,7 @@ class Deployment:
                 watch(line)
             code = process.wait()
         if code:
-            raise LocalCloudError(f"cdk {arguments[0]} failed. The end of {self._log}:\n{_tail(self._log)}")
+            raise LocalCloudError(f"{' '.join(command)} failed. The end of {self._log}:\n{_tail(self._log)}")
 
     def _environment(self) -> dict[str, str]:
         given = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -227,6 +236,7 @@ class Deployment:
             "HOME": str(self._state.folder / "home"),
             "TMPDIR": str(self._state.folder / "tmp"),
             MARKER: str(self._state.folder),
+            "MENULENS_STATE": str(self._state.folder),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._record.port}",
             "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_SECRET_ACCESS_KEY": ACCOUNT,

@@ -190,7 +190,8 @@ class Training:
             job = self.sagemaker.describe_training_job(TrainingJobName=name)
             return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
-        return wait_until(look)
+        ended: dict[str, Any] = wait_until(look)
+        return ended
 
     def augmented_channel(self, lines: list[dict[str, Any]], attributes: list[str], **more: Any) -> dict[str, Any]:
         key = f"{any_name('manifest')}.manifest"

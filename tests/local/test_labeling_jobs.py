@@ -128,7 +128,8 @@ class Crowd:
             job = self.sagemaker.describe_labeling_job(LabelingJobName=name)
             return job if job["LabelingJobStatus"] in (wanted or ("Completed", "Stopped", "Failed")) else None
 
-        return wait_until(look)
+        found: dict[str, Any] = wait_until(look)
+        return found
 
     def manifest(self, name: str, path: str = "manifests/output/output.manifest") -> list[dict[str, Any]]:
         body = self.s3.get_object(Bucket=self.bucket, Key=f"jobs/{name}/{path}")["Body"].read().decode()

@@ -12,15 +12,18 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
+from typer.testing import CliRunner
 
+from menulens.cli import local
 from menulens.local import ministack_hooks as hooks
 from menulens.local.cloud_state import CloudState, ServerRecord
 from menulens.local.config import MARKER
 from menulens.local.errors import ServiceError
 from menulens.local.lifecycle import LocalCloudError, choose_port, cloud_description, port_is_free, start_server, stop
 from menulens.local.validation import validate
+from tests.local.conftest import Room, Training, wait_until
 
 SLEEPER = "import time\ntime.sleep(600)"
 
@@ -39,7 +42,7 @@ def should_find_every_extension_point_of_ministack() -> None:
 
 
 def should_name_an_extension_point_that_moved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(hooks.stepfunctions, "_SERVICE_DISPATCH")
+    monkeypatch.delattr("ministack.services.stepfunctions._SERVICE_DISPATCH")
     with pytest.raises(hooks.ExtensionPointError, match=r"_SERVICE_DISPATCH.*1\.5\.33"):
         hooks.check()
 
@@ -138,3 +141,39 @@ def should_read_no_half_written_state(state: CloudState) -> None:
     state.folder.mkdir()
     (state.folder / "server.json").write_text(json.dumps({"pid": 1})[:5])
     assert state.server() is None
+
+
+def should_show_what_runs_and_what_it_said(cloud: Room, training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    record = cloud.state.running()
+    assert record
+    cloud.state.note_ready(cloud_description(record, "us-east-1"))
+    name = training.start("print('seen by those who look')")
+    training.ended(name)
+    folder = ["--state", str(cloud.state.folder)]
+    shown = CliRunner().invoke(local.app, ["status", *folder])
+    assert shown.exit_code == 0, shown.output
+    assert f"http://127.0.0.1:{record.port}" in shown.output
+    assert "Completed" in shown.output
+
+    def logged() -> bool:
+        return "seen by those who look" in CliRunner().invoke(local.app, ["logs", name, *folder]).output
+
+    wait_until(logged)
+    nothing = CliRunner().invoke(local.app, ["logs", "no-such-job", *folder])
+    assert "no-such-job" in str(nothing.exception)
+    absent = CliRunner().invoke(local.app, ["status", "--state", str(cloud.state.folder / "nowhere")])
+    assert "menulens local up" in str(absent.exception)
+
+
+def should_end_everything_when_it_is_interrupted(state: CloudState) -> None:
+    code = "import sys; from menulens.cli.local import app; app(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "up", "--state", str(state.folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    record = wait_until(state.running)
+    wait_until((state.folder / "deploy.log").exists)  # the CDK CLI runs
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=40)
+    assert process.returncode == 130, output
+    assert state.processes() == []
+    assert port_is_free(record.port)
+    assert not state.cloud_file.exists()

@@ -52,7 +52,8 @@ class Serving:
             endpoint = self.sagemaker.describe_endpoint(EndpointName=name)
             return None if endpoint["EndpointStatus"] in ("Creating", "Updating") else endpoint
 
-        return wait_until(look)
+        found: dict[str, Any] = wait_until(look)
+        return found
 
     def ask(self, name: str, body: bytes = b"photo", **more: Any) -> dict[str, Any]:
         answer = self.runtime.invoke_endpoint(EndpointName=name, Body=body, ContentType="image/jpeg", **more)
@@ -184,7 +185,8 @@ def _transform(serving: Serving, **more: Any) -> dict[str, Any]:
         job = serving.sagemaker.describe_transform_job(TransformJobName=name)
         return job if job["TransformJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
-    return wait_until(look)
+    found: dict[str, Any] = wait_until(look)
+    return found
 
 
 def should_transform_every_object_under_a_prefix(serving: Serving, s3: Any) -> None:

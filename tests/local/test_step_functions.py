@@ -8,7 +8,7 @@ import time
 import zipfile
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from menulens.local.config import ACCOUNT
@@ -23,7 +23,8 @@ class Machines:
 
     def run(self, states: dict[str, Any], given: dict[str, Any] | None = None) -> dict[str, Any]:
         arn = self.start(states, given)
-        return wait_until(lambda: self.ended(arn))
+        execution: dict[str, Any] = wait_until(lambda: self.ended(arn))
+        return execution
 
     def start(self, states: dict[str, Any], given: dict[str, Any] | None = None) -> str:
         definition = json.dumps({"StartAt": next(iter(states)), "States": states})
