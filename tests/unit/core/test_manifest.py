@@ -439,3 +439,13 @@ def should_tell_everything_on_the_card() -> None:
     assert card["split"] == {"eval_share": 0.25, "group_pattern": "^photos/([^/]+)/", "groups": 31}
     assert card["source"]["lines"] == 92
     assert next(iter(card["reasons"])) in set(Reject)
+
+
+def should_not_take_two_broken_lines_for_one() -> None:
+    good = any_line("photos/r1/a.jpg", 1)
+    rules = any_rules(group_pattern="^photos/([^/]+)/")
+    for cut in range(len(good)):
+        codes, crcs = bytearray(), scanning.array("I")
+        scanning.KeyReader(rules).block(of_lines([good, good[:cut], good[cut:], good]), codes, crcs)
+        assert len(codes) == 4, "a string must not reach into the next line"
+        assert codes[1] == codes[2] == scanning.CODE_OF[Reject.BROKEN_JSON] or cut == 0
