@@ -133,14 +133,17 @@ def _decoded(value: Any) -> Any:
 class StopSignal:
     """Turns SIGTERM into something that can be asked for, also while TensorFlow holds the main thread.
 
-    A Python signal handler waits until the main thread is back from C++, which may be never if a feeder stalls. So
-    SIGTERM is blocked everywhere, and a thread waits for it. Make one before TensorFlow starts its threads.
+    A Python signal handler waits until the main thread is back from C++, which may be never if a feeder stalls. But
+    the interpreter's own handler writes to a wake-up pipe at once, whichever thread it hits, and a thread reads that.
     """
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        self._pipe, written = os.pipe()
+        os.set_blocking(written, False)
+        signal.set_wakeup_fd(written)
+        signal.signal(signal.SIGTERM, lambda *_: None)  # any handler: the default one ends the process
         threading.Thread(target=self._wait, name="stop-signal", daemon=True).start()
 
     def on_stop(self, callback: Callable[[], None]) -> None:
@@ -148,7 +151,8 @@ class StopSignal:
         self._callbacks.append(callback)
 
     def _wait(self) -> None:
-        signal.sigwait({signal.SIGTERM})
+        while os.read(self._pipe, 1) != bytes([signal.SIGTERM]):
+            continue
         self._stopped.set()
         for callback in self._callbacks:
             callback()
