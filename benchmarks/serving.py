@@ -1,0 +1,99 @@
+"""Photos a second of a served model archive, and how long a client waits, at 1 and 8 clients.
+
+    python benchmarks/serving.py MODEL_DIR [--seconds S] [--python PYTHON]
+
+MODEL_DIR is an unpacked model.tar.gz; the server runs in the serving environment (.venv-serving).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import requests
+from PIL import Image, ImageDraw
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def any_photo(seed: int) -> bytes:
+    """Return a JPEG of 800×600 with something in it."""
+    chance = random.Random(seed)
+    image = Image.new("RGB", (800, 600), tuple(chance.randrange(256) for _ in range(3)))
+    draw = ImageDraw.Draw(image)
+    for _ in range(120):
+        x, y, r = chance.randrange(800), chance.randrange(600), chance.randrange(5, 90)
+        draw.ellipse([x - r, y - r, x + r, y + r], fill=tuple(chance.randrange(256) for _ in range(3)))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=88)
+    return stream.getvalue()
+
+
+def load(url: str, photos: list[bytes], clients: int, seconds: float) -> tuple[float, float, float]:
+    """Ask for some time; return photos a second, and the median and 95th percentile of milliseconds waited."""
+    waits: list[float] = []
+    end = time.monotonic() + seconds
+
+    def client(number: int) -> None:
+        session = requests.Session()
+        step = number
+        while time.monotonic() < end:
+            started = time.monotonic()
+            answer = session.post(
+                f"{url}/invocations", data=photos[step % len(photos)], headers={"Content-Type": "image/jpeg"}, timeout=60
+            )
+            answer.raise_for_status()
+            waits.append((time.monotonic() - started) * 1000)
+            step += clients
+
+    started = time.monotonic()
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    waits.sort()
+    return len(waits) / (time.monotonic() - started), waits[len(waits) // 2], waits[int(len(waits) * 0.95)]
+
+
+def main() -> None:
+    """Start the server, load it, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model_dir", type=Path)
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--python", default=str(REPOSITORY / ".venv-serving/bin/python"))
+    options = parser.parse_args()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [options.python, "-m", "menulens.local.serving", "--model-dir", str(options.model_dir), "--port", str(port)]
+    server = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            try:
+                if requests.get(f"{url}/ping", timeout=2).status_code == 200:
+                    break
+            except requests.ConnectionError:
+                time.sleep(0.2)
+        photos = [any_photo(seed) for seed in range(32)]
+        load(url, photos, 8, 3)  # every batch size traced and warm
+        size = sum(map(len, photos)) / len(photos) / 1000
+        print(f"JPEG 800×600 of {size:.0f} KB, {options.seconds:.0f} s each, {os.cpu_count()} cores shared with the clients")
+        for clients in (1, 8):
+            rate, median, slow = load(url, photos, clients, options.seconds)
+            print(f"  {clients} client{'s' * (clients > 1):<2} {rate:6.1f} photos/s   p50 {median:6.1f} ms   p95 {slow:6.1f} ms")
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+if __name__ == "__main__":
+    main()
