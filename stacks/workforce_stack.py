@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_cdk import Aws, CfnOutput, CfnResource, Duration, Stack, custom_resources
+from aws_cdk import Aws, CfnOutput, CfnResource, Duration, RemovalPolicy, Stack, custom_resources
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -160,6 +160,9 @@ class WorkforceStack(Stack):
     def _imported_pool(self) -> _Pool:
         arn = str(self._settings.labeling.workforce_arn)
         name = arn.rpartition("/")[2]
+        log_group = logs.LogGroup(
+            self, "LookUpLogs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )
         role = iam.Role(
             self,
             "LookUpRole",
@@ -167,7 +170,12 @@ class WorkforceStack(Stack):
             description=f"Looks up the user pool of the workforce {name}",
             inline_policies={
                 "look-up": iam.PolicyDocument(
-                    statements=[iam.PolicyStatement(actions=["sagemaker:DescribeWorkforce"], resources=[arn])]
+                    statements=[
+                        iam.PolicyStatement(actions=["sagemaker:DescribeWorkforce"], resources=[arn]),
+                        iam.PolicyStatement(
+                            actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
+                        ),
+                    ]
                 )
             },
         )
@@ -185,7 +193,7 @@ class WorkforceStack(Stack):
             on_update=call,
             role=role.without_policy_updates(),
             install_latest_aws_sdk=False,
-            log_group=logs.LogGroup(self, "LookUpLogs", retention=logs.RetentionDays.ONE_MONTH),
+            log_group=log_group,
         )
         return _Pool(
             found.get_response_field("Workforce.CognitoConfig.UserPool"),

@@ -1,7 +1,6 @@
 """The team: invited by e-mail, strong passwords, deleted before the pool; created, or in an existing workforce."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,6 @@ def own() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def imported() -> dict[str, Any]:
     return synthesized(any_settings(workforce_arn=ARN))
-
-
-Of = Callable[[str], list[dict[str, Any]]]
 
 
 def of(template: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -112,4 +108,7 @@ def should_use_an_existing_workforce_and_make_no_second_one(imported: dict[str, 
         for role in of(imported, "AWS::IAM::Role")
         if "Looks up" in role.get("Description", "")
     ]
-    assert documents == [[{"Action": "sagemaker:DescribeWorkforce", "Effect": "Allow", "Resource": ARN}]]
+    ((describe, write_log),) = documents
+    assert describe == {"Action": "sagemaker:DescribeWorkforce", "Effect": "Allow", "Resource": ARN}
+    assert (write_log["Action"], write_log["Effect"]) == (["logs:CreateLogStream", "logs:PutLogEvents"], "Allow")
+    assert "LookUpLogs" in write_log["Resource"]
