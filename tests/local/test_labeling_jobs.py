@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +18,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from menulens.local.config import ACCOUNT
+from menulens.local.consolidation import Consolidator
+from menulens.local.labeling_store import Item, TaskError, TaskStore, Worker
 from tests.local.conftest import ROLE, Room, any_name, wait_until
 
 PASSWORD = "Str0ng-pass!word"
@@ -330,3 +335,126 @@ def should_refuse_jobs_that_ground_truth_refuses(crowd: Crowd) -> None:
     other = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:workteam/private-crowd/nobody"
     with pytest.raises(ClientError, match="does not exist"):
         crowd.sagemaker.create_labeling_job(**crowd.request(any_name("labels"), WorkteamArn=other))
+
+
+FUNCTIONS = """
+import json
+import boto3
+
+def pre(event, context):
+    assert event["version"] == "2018-10-16" and event["labelingJobArn"]
+    ref = event["dataObject"]["source-ref"]
+    if ref.endswith("1.png"):
+        return {"taskInput": {"taskObject": ref}, "isHumanAnnotationRequired": "false"}
+    if ref.endswith("2.png"):
+        raise ValueError("this photo is too dark")
+    return {"taskInput": {"taskObject": ref, "hint": "look closely"}, "isHumanAnnotationRequired": "true"}
+
+def acs(event, context):
+    bucket, _, key = event["payload"]["s3Uri"].removeprefix("s3://").partition("/")
+    asked = json.loads(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    name = event["labelAttributeName"]
+    return [
+        {
+            "datasetObjectId": one["datasetObjectId"],
+            "consolidatedAnnotation": {
+                "content": {
+                    name: len(one["annotations"]),
+                    name + "-metadata": {"said": json.loads(one["annotations"][0]["annotationData"]["content"])},
+                }
+            },
+        }
+        for one in asked
+    ]
+"""
+
+
+def _function(cloud: Room, handler: str) -> str:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("functions.py", FUNCTIONS)
+    made = cloud.client("lambda").create_function(
+        FunctionName=any_name(handler),
+        Runtime="python3.13",
+        Role=ROLE,
+        Handler=f"functions.{handler}",
+        Code={"ZipFile": buffer.getvalue()},
+        Timeout=20,
+    )
+    return str(made["FunctionArn"])
+
+
+def should_call_functions_of_ones_own(crowd: Crowd, cloud: Room) -> None:
+    people = [crowd.person(), crowd.person()]
+    job = crowd.start(
+        3,
+        PreHumanTaskLambdaArn=_function(cloud, "pre"),
+        AnnotationConsolidationConfig={"AnnotationConsolidationLambdaArn": _function(cloud, "acs")},
+    )
+    task = wait_until(lambda: [task for task in people[0].tasks() if task["job"] == job])[0]
+    assert task["task"]["hint"] == "look closely"
+    _label_all(people, job, lambda *_: "drink")
+    done = crowd.status(job)
+    assert done["LabelingJobStatus"] == "Completed", done.get("FailureReason")
+    assert (done["LabelCounters"]["TotalLabeled"], done["LabelCounters"]["FailedNonRetryableError"]) == (1, 1)
+    labeled, skipped, failed = crowd.manifest(job)
+    assert labeled["category"] == 2
+    assert labeled["category-metadata"]["said"] == {"crowd-image-classifier": {"label": "drink"}}
+    assert list(skipped) == ["source-ref"]
+    assert "category" not in failed
+    assert "too dark" in failed["category-metadata"]["failure-reason"]
+
+
+def any_worker(name: str = "a") -> Worker:
+    return Worker(sub=name, name=name, issuer="issuer", pool="pool", groups=frozenset({"annotators"}))
+
+
+def any_store(path: Path, clock: Callable[[], float], workers: int = 1) -> TaskStore:
+    items = [Item(0, "{}", {})]
+    store = TaskStore(
+        items, journal=path, workers_per_item=workers, lease_seconds=60, choices=["meal", "drink"], clock=clock
+    )
+    store.open(items[0], {})
+    return store
+
+
+def should_give_a_task_to_another_when_its_time_is_over(tmp_path: Path) -> None:
+    now = [1000.0]
+    store = any_store(tmp_path / "answers.jsonl", lambda: now[0])
+    slow, quick = any_worker("slow"), any_worker("quick")
+    assert len(store.lease(slow, 5)) == 1
+    assert store.lease(quick, 5) == []
+    now[0] += 61
+    assert len(store.lease(quick, 5)) == 1
+    with pytest.raises(TaskError, match="someone else has it now"):
+        store.answer(slow, 0, "meal")
+    store.answer(quick, 0, "drink")
+    assert store.items[0].state == "answered"
+
+
+def should_have_an_answer_on_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    store = any_store(path, lambda: 1000.0)
+    store.lease(any_worker(), 1)
+    store.answer(any_worker(), 0, "meal")
+    entry = json.loads(path.read_text())
+    assert (entry["item"], entry["worker"], entry["answer"]) == (0, "a", "meal")
+
+
+def should_not_take_an_answer_that_can_not_be_written(tmp_path: Path) -> None:
+    store = any_store(tmp_path / "answers.jsonl", lambda: 1000.0)
+    store.lease(any_worker(), 1)
+    store._journal.close()
+    with pytest.raises(ValueError, match="closed file"):
+        store.answer(any_worker(), 0, "meal")
+    assert store.items[0].answers == {}
+
+
+def should_trust_those_more_who_agreed_with_the_others_before() -> None:
+    consolidator = Consolidator(["meal", "drink"])
+    for _ in range(10):
+        assert consolidator.consolidate({"good": "meal", "fine": "meal", "bad": "drink"})[0] == "meal"
+    assert consolidator.accuracy("bad") < 0.5 < consolidator.accuracy("good")
+    label, confidence = consolidator.consolidate({"good": "drink", "bad": "meal"})
+    assert label == "drink"
+    assert confidence > 0.9
