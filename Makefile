@@ -35,6 +35,12 @@ $(VENV)/.ready: $(VENV)/.uv requirements/all.txt
 	$(UV) pip sync --quiet --python .venv-serving/bin/python --require-hashes requirements/serving.txt
 	touch $@
 
+# The peers that benchmarks compare with; nothing else needs them.
+.venv-bench/.ready: $(VENV)/.uv requirements/bench.txt
+	$(BASE_PYTHON) -m venv --without-pip .venv-bench
+	$(UV) pip sync --quiet --python .venv-bench/bin/python --require-hashes requirements/bench.txt
+	touch $@
+
 node_modules/.ready: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "menulens needs Node.js 20 or newer with npm on PATH."; exit 1; }
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -80,7 +86,7 @@ test: setup ## Run every test
 	$(PYTHON) -m pytest
 
 .PHONY: bench
-bench: setup ## Measure every speed that the README states, beside its peers
+bench: setup .venv-bench/.ready ## Measure every speed that the README states, beside its peers
 	$(PYTHON) -m benchmarks
 
 .PHONY: lock
