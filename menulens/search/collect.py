@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from menulens.core.vectors import FLOAT_BYTES, npy_header
-from menulens.search.layout import Layout, Photo, json_line, pack_file, read_plan_line, reject_line
+from menulens.search.layout import Layout, Photo, is_whole, json_line, pack_file, read_plan_line, reject_line
 from menulens.storage import ObjectMissingError, Storage
 
 VECTORS_A_SHARD: Final = 10_000  # at 2,048 numbers 82 MB, which one function holds in memory
@@ -43,8 +43,8 @@ def collect(storage: Storage, layout: Layout, *, model_package: str) -> Collecte
     CollectError
         If a pack has no answer, an answer has no photo, a photo has none, or vectors differ in width.
     """
-    if storage.exists(layout.done):
-        card = storage.read_json(layout.done)
+    card = storage.read_json(layout.done) if storage.exists(layout.done) else None
+    if card is not None and is_whole(storage, layout, card["shards"]):
         _tidy(storage, layout)
         return Collected(card["vectors"], card["rejected"], card["width"])
     shards = _Shards(storage, layout)

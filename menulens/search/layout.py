@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from menulens.storage import Storage
+
 
 @dataclass(frozen=True, slots=True)
 class Photo:
@@ -109,3 +111,9 @@ def json_line(value: dict[str, Any]) -> bytes:
 def reject_line(photo: Photo, code: str, reason: str) -> bytes:
     """Return the line of a photo that gets no vector."""
     return json_line({"id": photo.key, "etag": photo.etag, "code": code, "reason": reason})
+
+
+def is_whole(storage: Storage, layout: Layout, shards: int) -> bool:
+    """Tell whether every shard of a finished plan is still there; someone may have removed some."""
+    there = {item.uri for item in storage.list(f"{layout.shards}{layout.plan}-")}
+    return all(layout.shard(number, ending) in there for number in range(shards) for ending in ("npy", "ids.jsonl"))

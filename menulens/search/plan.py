@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from menulens.search.layout import Layout, Photo, plan_line
+from menulens.search.layout import Layout, Photo, is_whole, plan_line
 from menulens.storage import Storage
 
 PHOTOS_A_ROUND: Final = 100_000
@@ -170,8 +170,8 @@ class _Done:
         streams: list[Iterator[tuple[str, str]]] = []
         for item in storage.list(layout.all_done):
             card = storage.read_json(item.uri)
-            if card["last"] > after:
-                of_plan = Layout(layout.bucket, layout.model_version, card["plan"])
+            of_plan = Layout(layout.bucket, layout.model_version, card["plan"])
+            if card["last"] > after and is_whole(storage, of_plan, card["shards"]):
                 streams.append(_of_shards(storage, of_plan, card["shards"]))
                 streams.append(_lines(storage, of_plan.rejects))
         self._walk = heapq.merge(*streams)

@@ -73,7 +73,12 @@ def plan_round(
     layout = Layout(rooms.vectors_bucket, package.model_version, plan.plan)
     name, job, step = "", None, "nothing"
     if plan.photos:
-        name, job = outcome.next_attempt(sagemaker, "transform", f"{names.prefix(rooms.environment)}-{plan.plan}")
+        wanted = f"{names.prefix(rooms.environment)}-{plan.plan}"
+        # Answers are removed once they are collected: where vectors were removed later, there is nothing to collect.
+        answered = any(True for _ in Storage(s3).list(layout.answers))
+        name, job = outcome.next_attempt(
+            sagemaker, "transform", wanted, lambda job: job.status != outcome.COMPLETED or answered
+        )
         step = _next(job)
     return {
         "next": step,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -48,16 +49,23 @@ def look(sagemaker: Any, kind: Kind, name: str) -> Job | None:
     return Job(name, status, str(told.get("FailureReason", "")))
 
 
-def next_attempt(sagemaker: Any, kind: Kind, name: str) -> tuple[str, Job | None]:
+def next_attempt(
+    sagemaker: Any, kind: Kind, name: str, counts: Callable[[Job], bool] = lambda _: True
+) -> tuple[str, Job | None]:
     """Return the name to use for this work, and the job that has it already.
 
     A job that failed or was stopped keeps its name for ever, so that another try takes ``<name>-r2``, ``<name>-r3``
     and so on; the same work started twice while it runs, or after it completed, meets the job that is there.
+
+    Parameters
+    ----------
+    counts
+        Whether a job that runs or completed is still of use; if not, the work gets the next name.
     """
     for attempt in range(1, MOST_ATTEMPTS + 1):
         candidate = name if attempt == 1 else f"{name}-r{attempt}"
         job = look(sagemaker, kind, candidate)
-        if job is None or job.status not in UNUSABLE:
+        if job is None or (job.status not in UNUSABLE and counts(job)):
             return candidate, job
     raise TooManyAttemptsError(
         f"{name}: failed or stopped {MOST_ATTEMPTS} times. Its last failure stands in the SageMaker console; "

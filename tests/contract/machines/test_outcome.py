@@ -61,6 +61,7 @@ def should_go_on_with_a_job_that_completed(s3: Any, sagemaker: Any, bucket: Call
     assert outcome(sagemaker, "training", "outcome-good", IN_USE)["job_status"] == "Completed"
     name, job = next_attempt(sagemaker, "training", "outcome-good")
     assert (name, job and job.status) == ("outcome-good", "Completed")
+    assert next_attempt(sagemaker, "training", "outcome-good", lambda _: False) == ("outcome-good-r2", None)
 
 
 def should_tell_why_a_job_failed_and_name_the_next_try_otherwise(

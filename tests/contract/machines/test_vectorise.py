@@ -250,6 +250,17 @@ def should_write_the_same_bytes_when_a_broken_off_collection_is_repeated(rooms: 
     assert once() == once()
 
 
+@pytest.mark.parametrize("ending", ["npy", "ids.jsonl"])
+def should_do_again_what_someone_removed(rooms: Rooms, ending: str) -> None:
+    for number in range(3):
+        rooms.put(f"photos/{number}.jpg", any_jpeg(number))
+    first = rooms.run()
+    rooms.storage.delete(rooms.layout(first.plan).shard(0, ending))
+    assert rooms.run() == first
+    assert len(load_vectors(rooms.storage, f"s3://{rooms.vectors}", "job-1").ids) == 3
+    assert rooms.run().photos == 0
+
+
 def _drop_answer(rooms: Rooms, layout: Layout) -> str:
     rooms.storage.delete(next(rooms.storage.list(layout.answers)).uri)
     return "no answer"
