@@ -95,9 +95,11 @@ def _ask(runtime: Any, endpoint: str, batch: list[tuple[str, bytes]]) -> Iterato
     predictions = said.get("predictions", [])
     if len(predictions) != len(batch):
         raise EndpointError(f"{endpoint} answered {len(predictions)} times for {len(batch)} photos.")
-    for (name, _), prediction in zip(batch, predictions, strict=True):
+    for place, ((name, _), prediction) in enumerate(zip(batch, predictions, strict=True)):
         if "error" in prediction:
-            yield Embedded(name, str(said["model_version"]), error=str(prediction["error"]))
+            # The caller knows the photo by its name, not by its place in this request.
+            reason = str(prediction["error"]).removeprefix(f"item {place} (id '{place}'): ")
+            yield Embedded(name, str(said["model_version"]), error=reason)
         else:
             vector = np.asarray(prediction["vector"], np.float32)
             category, confidence = prediction["category"], float(prediction["confidence"])
