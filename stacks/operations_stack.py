@@ -121,10 +121,11 @@ class OperationsStack(Stack):
         )
 
     def _schedules(self) -> None:
-        for machine, schedule, given in (
+        wanted: tuple[tuple[names.Machine, str | None, dict[str, str]], ...] = (
             ("train", self._settings.operations.retrain_schedule, {keys.DATASET: "latest"}),
             ("vectorise", self._settings.operations.vectorise_schedule, {}),
-        ):
+        )
+        for machine, schedule, given in wanted:
             if schedule:
                 rule = events.Rule(
                     self,

@@ -39,7 +39,13 @@ class Room:
         return place
 
     def prepare(self, **given: Any) -> dict[str, Any]:
-        values = {"photos": None, "manifest": None, "job_name": None, "resume_from": None, "max_photos": 100}
+        values: dict[str, Any] = {
+            "photos": None,
+            "manifest": None,
+            "job_name": None,
+            "resume_from": None,
+            "max_photos": 100,
+        }
         if not given.keys() & {"photos", "manifest", "resume_from"}:
             values["photos"] = f"s3://{self.photos}/photos/"
         return prepare(
@@ -203,10 +209,13 @@ def a_team(sagemaker: Any, client: Callable[[str], Any]) -> str:
 
 
 def found_by(room: Room, name: str, **given: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {"expected_input": None, "creation_error": None}
+    values: dict[str, Any] = {
+        "expected_input": None,
+        "creation_error": None,
+        "label_attribute": ATTRIBUTE,
+    }
     return locate(
         name,
-        label_attribute=ATTRIBUTE,
         labels_bucket=room.labels,
         sagemaker=room.sagemaker,
         storage=room.storage,
