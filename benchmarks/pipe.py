@@ -2,8 +2,8 @@
 
     python benchmarks/pipe.py [--pairs N] [--bytes N]
 
-PipeModeDataset needs Python 3.10 with tensorflow-cpu 2.14.1 and sagemaker-tensorflow: the first of $MENULENS_PYTHON310 and
-python3.10 on PATH gets an environment in a cache folder. Where it can't be installed, its line says so.
+PipeModeDataset needs Python 3.10 with tensorflow-cpu 2.14.1 and sagemaker-tensorflow: $MENULENS_PYTHON310, or
+python3.10 on PATH, gets an environment in a cache folder. Where there is none, its line says so.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from menulens.core.recordio import frame  # noqa: E402
+
 PEER = ["tensorflow-cpu==2.14.1", "sagemaker-tensorflow", "numpy<2"]
 
 # Each program reads one FIFO; the pairs go through tf.data and are counted there where the reader is a dataset.
@@ -27,7 +31,7 @@ PROGRAMS = {
     "ours: tf.data": """
         import pipe_dataset, numpy as np
         channel = pipe_dataset.PipeChannel(path, {3: 0})
-        count = lambda dataset: sum(int(photos.shape[0]) for photos, *_ in dataset.batch(2))
+        count = lambda dataset: sum(int(photos.shape[0]) for photos, *_ in dataset.batch(64))
         timed(lambda: count(pipe_dataset.pipe_dataset(channel)))
     """,
     "ours: Python only": """
@@ -47,7 +51,7 @@ PROGRAMS = {
             yield from zip(records, records)
         signature = (tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.string))
         dataset = tf.data.Dataset.from_generator(pairs, output_signature=signature)
-        timed(lambda: sum(int(photos.shape[0]) for photos, _ in dataset.batch(2)))
+        timed(lambda: sum(int(photos.shape[0]) for photos, _ in dataset.batch(64)))
     """,
     "PipeModeDataset": """
         import json, pathlib
@@ -59,7 +63,7 @@ PROGRAMS = {
         (base / "config/inputdataconfig.json").write_text(json.dumps({"train": told}))
         dataset = PipeModeDataset(channel="train", record_format="RecordIO", state_dir=str(base / "state"),
                                   pipe_dir=str(base), config_dir=str(base / "config"))
-        timed(lambda: sum(1 for _ in dataset.batch(2).batch(2)) * 2)
+        timed(lambda: sum(int(pairs.shape[0]) for pairs in dataset.batch(2).batch(64)))
     """,
 }
 
@@ -75,8 +79,6 @@ def timed(read):
 
 def feed(fifo: Path, pairs: int, size: int) -> int:
     """Write pairs into a new FIFO from a process of its own; return its id."""
-    from menulens.core.recordio import frame
-
     os.mkfifo(fifo)
     child = os.fork()
     if child:
@@ -103,7 +105,12 @@ def measure(program: str, python: str, pairs: int, size: int) -> float:
         }
         try:
             told = subprocess.run(
-                [python, "-c", code, f"{folder}/train"], env=environment, capture_output=True, text=True, timeout=300
+                [python, "-c", code, f"{folder}/train"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
             )
         finally:
             os.kill(child, 15)
@@ -135,9 +142,10 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    sys.path.insert(0, str(REPOSITORY))
     peer = peer_python()
-    print(f"{options.pairs:,} pairs of {options.bytes:,} bytes, median of {options.rounds} rounds, {os.cpu_count()} cores")
+    print(
+        f"{options.pairs:,} pairs of {options.bytes:,} bytes, median of {options.rounds} rounds, {os.cpu_count()} cores"
+    )
     speeds: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     for _ in range(options.rounds):  # rounds outside, so that a busy moment does not hit one reader alone
         for name, program in PROGRAMS.items():

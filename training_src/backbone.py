@@ -71,7 +71,8 @@ def load_backbone(folder: Path) -> tuple[Any, BackboneCard]:
     found = folder_sha256(folder)
     if found != card.sha256:
         raise BackboneError(
-            f"{folder}: the files' SHA-256 is {found}, the card says {card.sha256}: the backbone was changed or copied in part"
+            f"{folder}: the files' SHA-256 is {found}, the card says {card.sha256}: "
+            "the backbone was changed or copied in part"
         )
     if card.preprocessing not in ("0..1", "-1..1"):
         raise BackboneError(f"{folder / CARD}: preprocessing is {card.preprocessing!r}; allowed: '0..1', '-1..1'")

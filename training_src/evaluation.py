@@ -91,6 +91,7 @@ def report(
     predicted: Array,
     classes: Sequence[str],
     baselines: dict[str, Array],
+    *,
     skipped: int,
     seed: int,
 ) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Request handler of the TensorFlow Serving container: photos in; vectors, categories and probabilities out.
 
-Runs beside TensorFlow Serving with the standard library and ``requests`` alone. See ``docs`` for the contract; in short:
+Runs beside TensorFlow Serving with the standard library and ``requests`` alone. In short:
 
 - ``image/jpeg``, ``image/png``: one photo, one object.
 - ``application/json``: ``{"instances": [{"id"?, "b64"}, …]}`` or ``{"b64"}``; bad photos of a batch are told per item.
@@ -73,8 +73,9 @@ def handler(data, context):
 def _set_status(status):
     """Set the response's HTTP status; tell whether that was possible.
 
-    The container's contract has no way to answer 4xx: it takes (body, content type), sets 200, and makes every exception
-    a 500. But the function that called us holds falcon's response in its local ``res``, whose status stays what we make it.
+    The container's contract has no way to answer 4xx: it takes (body, content type), sets 200, and makes every
+    exception a 500. But the function that called us holds falcon's response in its local ``res``, whose status stays
+    what we make it.
     """
     frame = sys._getframe(2)
     for _ in range(3):
@@ -202,7 +203,7 @@ def _predict(items, uri):
             good.append(place)
     for start in range(0, len(good), PHOTOS_PER_CALL):
         chunk = good[start : start + PHOTOS_PER_CALL]
-        for place, output in zip(chunk, _call([items[place][1] for place in chunk], uri)):
+        for place, output in zip(chunk, _call([items[place][1] for place in chunk], uri), strict=True):
             answers[place] = _told(place, items[place][0], output)
     return answers
 

@@ -1,4 +1,4 @@
-"""Adam on plain variables: those of a loaded SavedModel are not Keras's, and TensorFlow has the step as one operation."""
+"""Adam on plain variables: a loaded SavedModel's are not Keras's, and TensorFlow has the step as one operation."""
 
 from __future__ import annotations
 

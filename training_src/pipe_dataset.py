@@ -1,8 +1,8 @@
 """A Pipe-mode channel of (photo, label) records as a ``tf.data`` pipeline.
 
-SageMaker gives an augmented manifest to a training job as one FIFO per epoch, ``<channel>_<epoch>``. Each holds RecordIO
-frames in which a photo's bytes and its label alternate. ``sagemaker-tensorflow``'s PipeModeDataset stopped at TensorFlow
-2.14, so this module reads the FIFO itself.
+SageMaker gives an augmented manifest to a training job as one FIFO per epoch, ``<channel>_<epoch>``. Each holds
+RecordIO frames in which a photo's bytes and its label alternate. ``sagemaker-tensorflow``'s PipeModeDataset stopped at
+TensorFlow 2.14, so this module reads the FIFO itself.
 
 A thread reads large blocks from an enlarged pipe and cuts them into records; TensorFlow takes them over in whole chunks
 and un-batches them in C++, so that Python runs once per chunk and not once per photo.
@@ -110,7 +110,8 @@ class PipeChannel:
         def put(item: Chunk | BaseException | None) -> None:
             while not abandoned.is_set():
                 try:
-                    return ready.put(item, timeout=0.2)
+                    ready.put(item, timeout=0.2)
+                    return
                 except queue.Full:
                     continue
 
@@ -191,8 +192,8 @@ class PipeChannel:
                 photos, classes, size = [], [], 0
         if pending is not None:
             raise PipeError(
-                f"{fifo}: {records} records, an odd number: the last photo has no label. Photo and label must alternate; "
-                "check that AttributeNames lists source-ref and the label attribute, in this order."
+                f"{fifo}: {records} records, an odd number: the last photo has no label. Photo and label must "
+                "alternate; check that AttributeNames lists source-ref, then the label attribute."
             )
         if photos:
             yield Chunk(photos, classes, first)
@@ -236,7 +237,7 @@ def _records(fifo: Path, descriptor: int) -> Iterator[bytes]:
             magic, word = unpack(buffer, start)
             length, flag = word & MAX_RECORD, word >> 29
             if magic != MAGIC or flag > 3 or (flag in (2, 3)) != bool(parts):
-                raise _bad_frame(fifo, number + 1, passed + start, magic, flag, bool(parts))
+                raise _bad_frame(fifo, number + 1, passed + start, magic=magic, flag=flag, inside=bool(parts))
             whole = head + length + (-length & 3)
             if end - start < whole:
                 break
@@ -273,7 +274,7 @@ def _records(fifo: Path, descriptor: int) -> Iterator[bytes]:
         return
 
 
-def _bad_frame(fifo: Path, record: int, offset: int, magic: int, flag: int, inside: bool) -> PipeError:
+def _bad_frame(fifo: Path, record: int, offset: int, *, magic: int, flag: int, inside: bool) -> PipeError:
     if magic != MAGIC:
         return PipeError(
             f"{fifo}: record {record} at byte {offset} begins with 0x{magic:08x} instead of the RecordIO magic "

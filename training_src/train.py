@@ -225,12 +225,12 @@ def first_pass(job: Job, channel: PipeChannel, model: Classifier, random_backbon
             job.skip(channel, encoded, classes.numpy(), positions.numpy(), codes.numpy())
         if kept >= FEATURES_KEPT or not good.any():
             continue
-        images = tf.boolean_mask(images, good)
-        features.append(frozen(images).numpy())
+        usable = tf.boolean_mask(images, good)
+        features.append(frozen(usable).numpy())
         labels.append(classes.numpy()[good])
         if kept < BASELINE_PHOTOS:
-            random.append(noise(images).numpy())
-            histograms.append(colour_histogram(images.numpy()))
+            random.append(noise(usable).numpy())
+            histograms.append(colour_histogram(usable.numpy()))
         kept += int(good.sum())
     job.check_skipped(channel, photos)
     every = np.concatenate(labels)
@@ -287,7 +287,8 @@ def fine_tune(job: Job, channel: PipeChannel, model: Classifier, photos: int) ->
             done += 1
         if not losses or not np.isfinite(losses).all():
             raise FloatingPointError(
-                f"epoch {epoch}: the loss is no longer a number; a lower learning_rate than {settings.learning_rate} may help"
+                f"epoch {epoch}: the loss is no longer a number; a lower "
+                f"learning_rate than {settings.learning_rate} may help"
             )
         job.record(phase="fine-tune", epoch=epoch, loss=round(float(np.mean(losses)), 4))
 
@@ -326,11 +327,11 @@ def evaluate(job: Job, channel: PipeChannel, model: Classifier, random_backbone:
                 job.skip(channel, encoded, classes.numpy(), positions.numpy(), codes.numpy())
             if not good.any():
                 continue
-            images = tf.boolean_mask(images, good)
+            usable = tf.boolean_mask(images, good)
             truth.append(classes.numpy()[good])
-            ours.append(predict(images).numpy().argmax(axis=1))
-            random.append(noise(images).numpy())
-            histograms.append(colour_histogram(images.numpy()))
+            ours.append(predict(usable).numpy().argmax(axis=1))
+            random.append(noise(usable).numpy())
+            histograms.append(colour_histogram(usable.numpy()))
             if champion is not None:
                 theirs.append(champion.predict(tf.boolean_mask(encoded, good), settings.classes))
     job.check_skipped(channel, photos)
@@ -344,7 +345,7 @@ def evaluate(job: Job, channel: PipeChannel, model: Classifier, random_backbone:
         "majority": np.full_like(labels, majority),
     }
     skipped = job.skipped.get(channel.name, 0)
-    result = report(labels, predicted, settings.classes, baselines, skipped, settings.seed)
+    result = report(labels, predicted, settings.classes, baselines, skipped=skipped, seed=settings.seed)
     if champion is not None:
         figures = compare(labels, predicted, np.concatenate(theirs), settings.seed)
         result["champion"] = {"model_version": champion.model_version, "classes": champion.classes, **figures}

@@ -24,8 +24,12 @@ def stage_command(
             help="efficientnet_lite0, inception_v2, inception_v2_random, a TF-Hub handle, or a SavedModel folder."
         ),
     ],
-    environment: Annotated[str, typer.Option("--environment", "-e", help="Settings in config/<environment>.toml.")] = "local",
-    name: Annotated[str | None, typer.Option(help="Stage under this name; settings' training.backbone asks for it.")] = None,
+    environment: Annotated[
+        str, typer.Option("--environment", "-e", help="Settings in config/<environment>.toml.")
+    ] = "local",
+    name: Annotated[
+        str | None, typer.Option(help="Stage under this name; settings' training.backbone asks for it.")
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels; default: training.image_size.")] = None,
 ) -> None:
     """Bring HANDLE into the models bucket with its SHA-256; one that is there already is left as it is."""

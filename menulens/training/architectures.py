@@ -57,6 +57,7 @@ class ConvNorm(tf.Module):  # type: ignore[misc]
         self.moving_variance = tf.Variable(tf.ones([out]), name="moving_variance", trainable=False)
 
     def __call__(self, inputs: Any, training: bool) -> Any:
+        """Apply it to float32 [n, h, w, channels]; ``training`` only decides how batches are normalised."""
         steps = [1, self.stride, self.stride, 1]
         convolve = tf.nn.depthwise_conv2d if self.depthwise else tf.nn.conv2d
         x = convolve(inputs, self.kernel, steps, "SAME")
@@ -84,6 +85,7 @@ class Backbone(tf.Module):  # type: ignore[misc]
         raise NotImplementedError
 
     def __call__(self, images: Any, training: bool = False) -> Any:
+        """Return float32 [n, width] of images float32 [n, h, w, 3] in 0 to 1."""
         return tf.reduce_mean(self.features(images, training), axis=[1, 2])
 
     def save(self, folder: str) -> None:
@@ -118,8 +120,9 @@ _LITE0: Final = (
 class MobileBlock(tf.Module):  # type: ignore[misc]
     """Inverted residual: expand, depthwise, project; added to its input where the shapes allow."""
 
-    def __init__(self, name: str, into: int, out: int, expansion: int, kernel: int, stride: int, generator: Any) -> None:
+    def __init__(self, name: str, channels: Spec, *, expansion: int, kernel: int, stride: int, generator: Any) -> None:
         super().__init__(name=name)
+        into, out = channels
         inner = into * expansion
         self.residual = stride == 1 and into == out
         relu6 = tf.nn.relu6
@@ -132,6 +135,7 @@ class MobileBlock(tf.Module):  # type: ignore[misc]
         self.project = ConvNorm("project", (inner, out), 1, generator=generator, activation=None)
 
     def __call__(self, inputs: Any, training: bool) -> Any:
+        """Apply it to float32 [n, h, w, channels]; ``training`` only decides how batches are normalised."""
         x = inputs if self.expand is None else self.expand(inputs, training)
         x = self.project(self.depthwise(x, training), training)
         return x + inputs if self.residual else x
@@ -152,7 +156,9 @@ class EfficientNetLite0(Backbone):
             for repeat in range(repeats):
                 step = stride if repeat == 0 else 1
                 name = f"block_{len(self.blocks)}"
-                self.blocks.append(MobileBlock(name, into, out, expansion, kernel, step, generator))
+                self.blocks.append(
+                    MobileBlock(name, (into, out), expansion=expansion, kernel=kernel, stride=step, generator=generator)
+                )
                 into = out
         self.head = ConvNorm("head", (into, self.width), 1, generator=generator, activation=tf.nn.relu6)
 
@@ -227,6 +233,7 @@ class Mixed(tf.Module):  # type: ignore[misc]
         self.out = single + three[1] + double[1] + (projected or into)
 
     def __call__(self, inputs: Any, training: bool) -> Any:
+        """Apply it to float32 [n, h, w, channels]; ``training`` only decides how batches are normalised."""
         outputs = []
         for branch in self.branches:
             x = inputs

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[3] / "training_src")]
 
-from opt_ml import OptMl, any_pairs
+from opt_ml import OptMl, any_pairs  # noqa: E402 (its folder is on the path only now)
 
-from menulens.storage import Storage
-from menulens.training.backbones import stage
+from menulens.storage import Storage  # noqa: E402
+from menulens.training.backbones import stage  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def should_find_neighbours_among_fewer_than_five():
 
 def should_report_every_figure_and_null_for_a_class_without_photos():
     truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
-    told = evaluation.report(truth, predicted, ["a", "b", "c"], {"majority": np.zeros(4, dtype=int)}, 2, seed=0)
+    told = evaluation.report(truth, predicted, ["a", "b", "c"], {"majority": np.zeros(4, dtype=int)}, skipped=2, seed=0)
     assert told["accuracy"] == 0.75
     assert told["recall"] == {"a": 0.5, "b": 1.0, "c": None}
     assert told["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]

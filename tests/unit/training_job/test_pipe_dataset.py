@@ -1,4 +1,5 @@
 import importlib.util
+import itertools
 import os
 import struct
 import tempfile
@@ -52,7 +53,7 @@ def should_give_back_what_was_fed_in_order(pairs):
 @given(st.binary(min_size=1, max_size=500), st.lists(st.integers(0, 500), max_size=5))
 def should_join_the_parts_of_a_split_record(photo, cuts):
     bounds = [0, *sorted(min(cut, len(photo)) for cut in cuts), len(photo), len(photo)]
-    parts = [photo[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [photo[a:b] for a, b in itertools.pairwise(bounds)]
     flags = [1, *[2] * (len(parts) - 2), 3]
     split = b"".join(
         struct.pack("<II", MAGIC, flag << 29 | len(part)) + part + b"\0" * (-len(part) % 4)
