@@ -65,6 +65,7 @@ def up(state: State = LOCAL_STATE, port: Port = None, deploy: WithDeploy = True,
                 _deploy(progress, deployment, bootstrap=fresh)
             description = cloud_description(record, settings.region)
             cloud.note_ready(description)
+            fresh = False  # what fails from here on is mended by `up` once more; the deployed cloud stays
             if deploy and backbone:
                 with _step(progress, f"Staging the backbone {settings.training.backbone}"):
                     deployment.stage_backbone(settings.training.backbone)
@@ -110,8 +111,8 @@ class _step:  # noqa: N801 (used as a function)
 
 
 def _deploy(progress: Progress, deployment: Deployment, *, bootstrap: bool) -> None:
-    with ThreadPoolExecutor(1) as pool, _step(progress, "Bootstrapping the account" if bootstrap else "Bootstrapped"):
-        bootstrapping = pool.submit(deployment.bootstrap) if bootstrap else None
+    with ThreadPoolExecutor(1) as pool:
+        bootstrapping = pool.submit(_bootstrap, progress, deployment) if bootstrap else None
         with _step(progress, "Synthesizing the stacks"):
             stacks = deployment.synthesize()
         if bootstrapping:
@@ -119,6 +120,11 @@ def _deploy(progress: Progress, deployment: Deployment, *, bootstrap: bool) -> N
     with _step(progress, f"Deploying {len(stacks)} stacks") as step:
         progress.update(step.task, total=len(stacks))
         deployment.deploy(lambda _: progress.advance(step.task))
+
+
+def _bootstrap(progress: Progress, deployment: Deployment) -> None:
+    with _step(progress, "Bootstrapping the account"):
+        deployment.bootstrap()
 
 
 def _session(description: dict[str, Any]) -> boto3.Session:
