@@ -109,7 +109,7 @@ def measure(model_dir: Path, seconds: float, python: str) -> None:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = [
-        options.python,
+        python,
         "-m",
         "menulens.local.serving",
         "--model-dir",
@@ -132,7 +132,7 @@ def measure(model_dir: Path, seconds: float, python: str) -> None:
         for clients in (1, 8):
             rate, median, slow = load(url, photos, clients, seconds)
             print(
-                f"  {clients} client{'s' * (clients > 1):<2} {rate:6.1f} photos/s   p50 {median:.0f} ms  p95 {slow:.0f} ms"
+                f"  {clients} client{'s' * (clients > 1):<2} {rate:6.1f} photos/s   p50 {median:.0f}, p95 {slow:.0f} ms"
             )
     finally:
         server.terminate()

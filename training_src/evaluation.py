@@ -29,7 +29,7 @@ def balanced_accuracy(truth: Array, predicted: Array) -> float:
 
 def confusion_matrix(truth: Array, predicted: Array, classes: int) -> Array:
     """Return int64 [classes, classes]; rows are the truth."""
-    matrix = np.zeros((classes, classes), dtype=np.int64)
+    matrix: Array = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(matrix, (truth, predicted), 1)
     return matrix
 
@@ -59,13 +59,15 @@ def colour_histogram(images: Array) -> Array:
     bins = (levels[..., 0] * _BINS + levels[..., 1]) * _BINS + levels[..., 2]
     pixels = images.shape[1] * images.shape[2]
     counts = np.stack([np.bincount(one.ravel(), minlength=_BINS**3) for one in bins])
-    return np.sqrt(counts / pixels).astype(np.float32)
+    shares: Array = np.sqrt(counts / pixels).astype(np.float32)
+    return shares
 
 
 def normalise(vectors: Array) -> Array:
     """Return vectors [n, d] of length 1; zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    unit: Array = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return unit
 
 
 def nearest_neighbours(known: Array, labels: Array, asked: Array, classes: int) -> Array:

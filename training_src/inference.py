@@ -13,12 +13,14 @@ import binascii
 import json
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import requests
 
 _CODE = Path(__file__).resolve().parent
-MODEL = json.loads((_CODE / "model.json").read_text(encoding="utf-8"))
+MODEL: dict[str, Any] = json.loads((_CODE / "model.json").read_text(encoding="utf-8"))
 IMAGE_TYPES = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}
 JSON, JSON_LINES, NPY = "application/json", "application/jsonlines", "application/x-npy"
 ANSWERS = (JSON, JSON_LINES, NPY)
@@ -34,16 +36,18 @@ STATUS = {
 }
 _SESSION = requests.Session()
 
+Item = tuple[Any, bytes | None, str | None]  # id, photo, what is wrong with it
+
 
 class RequestError(Exception):
     """A request that can't be answered; carries the HTTP status."""
 
-    def __init__(self, status, message):
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-def handler(data, context):
+def handler(data: Any, context: Any) -> tuple[bytes, str]:
     """Answer one request.
 
     Parameters
@@ -70,14 +74,14 @@ def handler(data, context):
         return json.dumps({"error": str(error)}, ensure_ascii=False).encode("utf-8"), JSON
 
 
-def _set_status(status):
+def _set_status(status: int) -> bool:
     """Set the response's HTTP status; tell whether that was possible.
 
     The container's contract has no way to answer 4xx: it takes (body, content type), sets 200, and makes every
     exception a 500. But the function that called us holds falcon's response in its local ``res``, whose status stays
     what we make it.
     """
-    frame = sys._getframe(2)
+    frame: Any = sys._getframe(2)
     for _ in range(3):
         if frame is None:
             break
@@ -89,7 +93,7 @@ def _set_status(status):
     return False
 
 
-def _answer_type(accept, kind):
+def _answer_type(accept: str | None, kind: str) -> str:
     """Choose among what the client accepts; Batch Transform sends lines and no Accept of its own."""
     default = JSON_LINES if kind == JSON_LINES else JSON
     wanted = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",") if part.strip()]
@@ -101,7 +105,7 @@ def _answer_type(accept, kind):
     raise RequestError(406, f"Accept is {accept!r}; allowed: {', '.join(ANSWERS)}, */*")
 
 
-def _parse(body, kind):
+def _parse(body: bytes, kind: str) -> tuple[list[Item], bool]:
     """Return ([(id, photo bytes or None, error or None)], whether it is one photo alone)."""
     if kind in IMAGE_TYPES:
         if not body:
@@ -130,21 +134,21 @@ def _parse(body, kind):
     raise RequestError(415, f"Content-Type is {kind!r}; allowed: {allowed}")
 
 
-def _load(text, what):
+def _load(text: bytes, what: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RequestError(400, f"{what} is no JSON: {error}") from None
 
 
-def _line(line, place):
+def _line(line: bytes, place: int) -> Item:
     try:
         return _item(_load(line, "the line"), place)
     except RequestError as error:
         return None, None, f"item {place}: {error}"
 
 
-def _item(value, place):
+def _item(value: Any, place: int) -> Item:
     if not isinstance(value, dict):
         return None, None, f"item {place}: must be an object with b64"
     name = value.get("id")
@@ -161,7 +165,7 @@ def _item(value, place):
     return name, photo, None
 
 
-def _answer(items, single, answer, uri):
+def _answer(items: list[Item], single: bool, answer: str, uri: str) -> tuple[bytes, str]:
     predictions = _predict(items, uri)
     bad = [item for item in predictions if "error" in item]
     if bad and (single or answer == NPY):
@@ -186,13 +190,13 @@ def _answer(items, single, answer, uri):
     return json.dumps(told, ensure_ascii=False).encode("utf-8"), JSON
 
 
-def _predict(items, uri):
+def _predict(items: list[Item], uri: str) -> list[dict[str, Any]]:
     """Return one answer per item, in order: a prediction, or an error with the status it would have alone."""
     limit = MODEL["limits"]["max_bytes"]
-    answers = [None] * len(items)
-    good = []
+    answers: dict[int, dict[str, Any]] = {}
+    good: list[tuple[int, bytes]] = []
     for place, (name, photo, error) in enumerate(items):
-        if error is not None:
+        if error is not None or photo is None:
             answers[place] = {"id": name, "error": error, "status": 400}
         elif len(photo) > limit:
             message = f"{_label(place, name)}: {len(photo):,} bytes; at most {limit:,} are allowed"
@@ -200,15 +204,16 @@ def _predict(items, uri):
         elif not photo.startswith(tuple(IMAGE_TYPES.values())):
             answers[place] = {"id": name, "error": f"{_label(place, name)}: neither JPEG nor PNG", "status": 415}
         else:
-            good.append(place)
+            good.append((place, photo))
     for start in range(0, len(good), PHOTOS_PER_CALL):
         chunk = good[start : start + PHOTOS_PER_CALL]
-        for place, output in zip(chunk, _call([items[place][1] for place in chunk], uri), strict=True):
+        outputs = _call([photo for _, photo in chunk], uri)
+        for (place, _), output in zip(chunk, outputs, strict=True):
             answers[place] = _told(place, items[place][0], output)
-    return answers
+    return [answers[place] for place in range(len(items))]
 
 
-def _call(photos, uri):
+def _call(photos: list[bytes], uri: str) -> list[dict[str, Any]]:
     instances = [{"b64": base64.b64encode(photo).decode("ascii")} for photo in photos]
     body = json.dumps({"signature_name": "serving_default", "instances": instances})
     try:
@@ -217,14 +222,15 @@ def _call(photos, uri):
         raise RequestError(503, f"the model server does not answer: {error}") from error
     if response.status_code != 200:
         raise RequestError(503, f"the model server answered {response.status_code}: {response.text[:500]}")
-    return response.json()["predictions"]
+    predictions: list[dict[str, Any]] = response.json()["predictions"]
+    return predictions
 
 
-def _label(place, name):
+def _label(place: int, name: Any) -> str:
     return f"item {place}" + (f" (id {name!r})" if name is not None else "")
 
 
-def _told(place, name, output):
+def _told(place: int, name: Any, output: dict[str, Any]) -> dict[str, Any]:
     if not output["decoded"]:
         reason = MODEL["reasons"][int(output["reason"])]
         status = {"too many bytes": 413, "too many pixels": 413, "neither JPEG nor PNG": 415}.get(reason, 400)
@@ -242,11 +248,11 @@ def _told(place, name, output):
     }
 
 
-def _floats(values):
+def _floats(values: Sequence[float]) -> bytes:
     return struct.pack(f"<{len(values)}f", *values)
 
 
-def _packed(item):
+def _packed(item: dict[str, Any]) -> dict[str, Any]:
     """Return an answer as a line of Batch Transform: vectors in base64 take a third of their JSON."""
     if "error" in item:
         return item
@@ -260,7 +266,7 @@ def _packed(item):
     }
 
 
-def _npy(vectors):
+def _npy(vectors: list[list[float]]) -> bytes:
     """Return float32 [n, d] in NumPy's file format, version 1.0."""
     shape = (len(vectors), len(vectors[0]))
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
