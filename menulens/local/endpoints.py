@@ -7,6 +7,8 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,7 @@ from menulens.local.paging import page
 
 LOG_GROUP = "/aws/sagemaker/Endpoints"
 _WATCH_SECONDS = 0.5
+_DRAIN_SECONDS = 60.0  # as long as a request may take
 _MAX_BODY = 25 * 1024 * 1024  # what a real-time endpoint takes
 _log = logging.getLogger("menulens.local")
 
@@ -42,6 +45,8 @@ class Fleet:
     servers: dict[str, ModelServer]
     weights: dict[str, float]
     log: JobLog
+    _asked: int = 0
+    _idle: threading.Condition = field(default_factory=threading.Condition)
 
     def pick(self) -> tuple[str, ModelServer]:
         """Return a variant by weight."""
@@ -50,6 +55,23 @@ class Fleet:
         total = sum(weights)
         name = random.choices(names, weights)[0] if total else names[0]  # noqa: S311 (traffic split, no secret)
         return name, self.servers[name]
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Count a request for as long as it runs."""
+        with self._idle:
+            self._asked += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._asked -= 1
+                self._idle.notify_all()
+
+    def drain(self, seconds: float) -> None:
+        """Wait until no request runs any more."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._asked == 0, seconds)
 
     def stop(self) -> None:
         """End every container."""
@@ -165,6 +187,7 @@ class Endpoints:
         if not endpoint.deleted.is_set():
             self._publish(endpoint)
         if old is not None:
+            old.drain(_DRAIN_SECONDS)
             old.stop()
         if fleet is not None and endpoint.fleet is fleet:
             self._watch(endpoint, fleet)
@@ -266,8 +289,25 @@ class Endpoints:
             ``ValidationError`` without such an endpoint or when it is not in service, ``ModelError`` (424) with the
             container's own status and message when the container refuses or dies.
         """
-        endpoint = self.endpoints.get(name)
-        fleet = endpoint.fleet if endpoint else None
+        with ExitStack() as asked:
+            with self.context.lock:  # a fleet that is replaced now waits for this request
+                endpoint = self.endpoints.get(name)
+                fleet = endpoint.fleet if endpoint else None
+                if fleet is not None:
+                    asked.enter_context(fleet.asked())
+            return self._ask(
+                name,
+                endpoint,
+                fleet,
+                body,
+                content_type=content_type,
+                accept=accept,
+                custom_attributes=custom_attributes,
+            )
+
+    def _ask(
+        self, name: str, endpoint: Endpoint | None, fleet: Fleet | None, body: bytes, **headers: str
+    ) -> Invocation:
         if endpoint is None:
             raise ServiceError(
                 "ValidationError", f"Endpoint {name} of account {self.context.config.account} not found."
@@ -282,7 +322,12 @@ class Endpoints:
             )
         variant, server = fleet.pick()
         try:
-            reply = server.invoke(body, content_type=content_type, accept=accept, custom_attributes=custom_attributes)
+            reply = server.invoke(
+                body,
+                content_type=headers["content_type"],
+                accept=headers["accept"],
+                custom_attributes=headers["custom_attributes"],
+            )
         except OSError as error:
             raise self._model_error(name, 0, f"Your model did not respond ({error}).", fleet) from None
         if reply.status >= 400:

@@ -71,7 +71,7 @@ def any_archive(files: dict[str, str]) -> bytes:
 
 SERVING = '''
 """A small model container: answers with the model's text and what it got."""
-import argparse, http.server, json, os, pathlib
+import argparse, http.server, json, os, pathlib, time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model-dir"), parser.add_argument("--port", type=int)
@@ -93,6 +93,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body == b"die":
             os._exit(3)
+        if body == b"slow":
+            time.sleep(3)
         if body.startswith(b"bad"):
             return self.answer(415, b"no such type")
         attributes = self.headers.get("X-Amzn-SageMaker-Custom-Attributes", "")

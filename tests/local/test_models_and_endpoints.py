@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +98,14 @@ def should_answer_model_errors_with_the_containers_own_message(serving: Serving)
 def should_switch_to_a_new_model_without_a_failed_request(serving: Serving, sagemaker: Any) -> None:
     name = serving.endpoint("old")
     config = serving.config(serving.model("new"))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(serving.ask, name, b"slow")
+        time.sleep(0.2)
+        _switch(serving, sagemaker, name, config)
+        assert slow.result()["model"] == "old"
+
+
+def _switch(serving: Serving, sagemaker: Any, name: str, config: str) -> None:
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
     models = []
     while sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Updating":
