@@ -9,6 +9,7 @@ from constructs import Construct
 from menulens.core import keys
 from menulens.settings import Settings
 from stacks.steps.base import Inputs, Machine, may_put_events, put_event
+from stacks.steps.scaling import Scaling
 from stacks.steps.serving import (
     ERROR,
     PREPARED,
@@ -48,8 +49,9 @@ class ServingStack(Stack):
         self.alarms = alarms.alarms
         self._prepare = PrepareDeployment(self, "Prepare", settings=settings)
         self._smoke = SmokeTest(self, "Smoke", settings=settings)
+        self._scaling = Scaling(settings)
         self._requests = EndpointRequests(
-            self, "Requests", settings=settings, role=self.model_role, alarms=alarms.names
+            self, "Requests", settings=settings, role=self.model_role, alarms=alarms.names, scaling=self._scaling
         )
         machine = Machine(
             self,
@@ -174,10 +176,10 @@ class ServingStack(Stack):
         return wait
 
     def _scale(self, after: sfn.IChainable) -> sfn.IChainable:
-        if not self._requests.scales:
+        if not self._scaling.wanted:
             return after
-        target = self._requests.register_target(self)
-        target.next(self._requests.put_scaling_policy(self)).next(after)
+        target = self._scaling.register_target(self)
+        target.next(self._scaling.put_scaling_policy(self)).next(after)
         return target
 
     def _go_back(self) -> sfn.IChainable:

@@ -75,6 +75,16 @@ def own(settings: Settings, kind: str) -> str:
     return sagemaker_arn(f"{kind}/{names.prefix(settings.environment)}-*")
 
 
+def endpoint_arn(settings: Settings) -> str:
+    """Return the endpoint's ARN."""
+    return sagemaker_arn(f"endpoint/{names.endpoint(settings.environment)}")
+
+
+def alarm_arn(name: str) -> str:
+    """Return an alarm's ARN."""
+    return f"arn:{Aws.PARTITION}:cloudwatch:{Aws.REGION}:{Aws.ACCOUNT_ID}:alarm:{name}"
+
+
 def package_arns(settings: Settings) -> list[str]:
     """Return the ARNs of the model package group and of its versions."""
     group = names.model_package_group(settings.environment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Aws, Duration
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
@@ -17,7 +17,8 @@ from menulens.serving.deployment import VARIANT
 from menulens.settings import Settings
 from stacks.images import serving_image
 from stacks.steps import sagemaker_tasks as tasks
-from stacks.steps.base import Function, bucket_arn, sagemaker_arn
+from stacks.steps.base import Function, bucket_arn
+from stacks.steps.scaling import Scaling
 
 PREPARED = "$.deployment"
 ERROR = "$.error"
@@ -27,8 +28,6 @@ SMOKE = "$.smoke"
 
 # The old fleet stays this long beside the new one; an alarm in that time takes the traffic back.
 BAKE_SECONDS = 300
-# A single instance answers well over 60 photos a second; scaling out at 20 leaves room while an instance starts.
-INVOCATIONS_PER_INSTANCE_AND_MINUTE = 1200
 
 
 class ModelRole(Construct):
@@ -82,7 +81,7 @@ class PrepareDeployment(Construct):
                 iam.PolicyStatement(
                     actions=["sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel"], resources=made
                 ),
-                iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint"], resources=[endpoint_arn(settings)]),
+                iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint"], resources=[tasks.endpoint_arn(settings)]),
             ],
             acknowledged={
                 **tasks.registry_wildcard(settings),
@@ -111,7 +110,9 @@ class SmokeTest(Construct):
             settings=settings,
             step="smoke_test",
             timeout=Duration.minutes(5),
-            statements=[iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint"], resources=[endpoint_arn(settings)])],
+            statements=[
+                iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint"], resources=[tasks.endpoint_arn(settings)])
+            ],
         )
 
     def state(self, scope: Construct) -> LambdaInvoke:
@@ -180,12 +181,20 @@ class EndpointRequests(Construct):
     """Every request that deploy sends about the endpoint, and the statements they need."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, settings: Settings, role: iam.IRole, alarms: Sequence[str]
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        role: iam.IRole,
+        alarms: Sequence[str],
+        scaling: Scaling,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
         self._role = role
         self._alarms = alarms
+        self._scaling = scaling
 
     @property
     def statements(self) -> list[iam.PolicyStatement]:
@@ -202,19 +211,20 @@ class EndpointRequests(Construct):
             # An endpoint is made and changed in terms of its configuration: both are asked for.
             iam.PolicyStatement(
                 actions=["sagemaker:AddTags", "sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"],
-                resources=[endpoint_arn(settings), tasks.own(settings, "endpoint-config")],
+                resources=[tasks.endpoint_arn(settings), tasks.own(settings, "endpoint-config")],
             ),
             iam.PolicyStatement(
-                actions=["sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint"], resources=[endpoint_arn(settings)]
+                actions=["sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint"],
+                resources=[tasks.endpoint_arn(settings)],
             ),
             iam.PolicyStatement(actions=["sagemaker:UpdateModelPackage"], resources=[tasks.package_arns(settings)[1]]),
             tasks.may_pass(self._role),
             iam.PolicyStatement(
                 actions=["cloudwatch:DescribeAlarms"],
-                resources=[_alarm_arn(f"{names.prefix(settings.environment)}-endpoint-*")],
+                resources=[tasks.alarm_arn(f"{names.prefix(settings.environment)}-endpoint-*")],
             ),
         ]
-        return [*statements, *self._scaling_statements()] if self.scales else statements
+        return [*statements, *self._scaling.statements]
 
     @property
     def acknowledged(self) -> dict[str, str]:
@@ -223,21 +233,12 @@ class EndpointRequests(Construct):
         found = {
             tasks.wildcard(tasks.own(settings, "model")): "Named after the version and its content.",
             tasks.wildcard(tasks.own(settings, "endpoint-config")): "Named after the version and its content.",
-            tasks.wildcard(_alarm_arn(f"{names.prefix(settings.environment)}-endpoint-*")): "This endpoint's alarms.",
+            tasks.wildcard(
+                tasks.alarm_arn(f"{names.prefix(settings.environment)}-endpoint-*")
+            ): "This endpoint's alarms.",
             **tasks.registry_wildcard(settings),
         }
-        if self.scales:
-            found[tasks.wildcard(_targets_arn())] = (
-                "A scalable target's name is drawn by AWS; a condition names SageMaker."
-            )
-            found[tasks.wildcard(_alarm_arn("TargetTracking-*"))] = "Named by Application Auto Scaling."
-        return found
-
-    @property
-    def scales(self) -> bool:
-        """Whether the settings let the endpoint grow."""
-        serving = self._settings.serving
-        return serving.max_instances > serving.min_instances
+        return {**found, **self._scaling.acknowledged}
 
     def create_model(self, scope: Construct) -> sfn.CustomState:
         """Return the state that makes the SageMaker model."""
@@ -325,39 +326,6 @@ class EndpointRequests(Construct):
             },
         )
 
-    def register_target(self, scope: Construct) -> sfn.CustomState:
-        """Return the state that lets the endpoint grow; it can't stand in a template, for deploy makes the endpoint."""
-        serving = self._settings.serving
-        return tasks.request(
-            scope,
-            "RegisterScalableTarget",
-            service="aws-sdk:applicationautoscaling:registerScalableTarget",
-            parameters={
-                **self._target(),
-                "MinCapacity": serving.min_instances,
-                "MaxCapacity": serving.max_instances,
-            },
-        )
-
-    def put_scaling_policy(self, scope: Construct) -> sfn.CustomState:
-        """Return the state that says when it grows."""
-        return tasks.request(
-            scope,
-            "PutScalingPolicy",
-            service="aws-sdk:applicationautoscaling:putScalingPolicy",
-            parameters={
-                **self._target(),
-                "PolicyName": f"{names.endpoint(self._settings.environment)}-invocations",
-                "PolicyType": "TargetTrackingScaling",
-                "TargetTrackingScalingPolicyConfiguration": {
-                    "TargetValue": INVOCATIONS_PER_INSTANCE_AND_MINUTE,
-                    "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
-                    "ScaleOutCooldown": 60,
-                    "ScaleInCooldown": 600,
-                },
-            },
-        )
-
     def _update(self, scope: Construct, construct_id: str, config: str, rollout: dict[str, Any]) -> sfn.CustomState:
         return tasks.request(
             scope,
@@ -385,47 +353,6 @@ class EndpointRequests(Construct):
             "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in self._alarms]},
         }
 
-    def _target(self) -> dict[str, str]:
-        return {
-            "ServiceNamespace": "sagemaker",
-            "ResourceId": f"endpoint/{names.endpoint(self._settings.environment)}/variant/{VARIANT}",
-            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-        }
-
-    def _scaling_statements(self) -> list[iam.PolicyStatement]:
-        linked = (
-            f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/aws-service-role/sagemaker.application-autoscaling."
-            "amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-        )
-        return [
-            iam.PolicyStatement(
-                actions=[
-                    "application-autoscaling:PutScalingPolicy",
-                    "application-autoscaling:RegisterScalableTarget",
-                ],
-                resources=[_targets_arn()],
-                conditions={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
-            ),
-            iam.PolicyStatement(
-                actions=["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
-                resources=[_alarm_arn("TargetTracking-*")],
-            ),
-            iam.PolicyStatement(
-                actions=["sagemaker:DescribeEndpointConfig", "sagemaker:UpdateEndpointWeightsAndCapacities"],
-                resources=[endpoint_arn(self._settings), tasks.own(self._settings, "endpoint-config")],
-            ),
-            iam.PolicyStatement(
-                actions=["iam:CreateServiceLinkedRole"],
-                resources=[linked],
-                conditions={"StringLike": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}},
-            ),
-        ]
-
-
-def endpoint_arn(settings: Settings) -> str:
-    """Return the endpoint's ARN."""
-    return sagemaker_arn(f"endpoint/{names.endpoint(settings.environment)}")
-
 
 _AT_ONCE: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
 
@@ -438,11 +365,3 @@ def _blue_green(routing: dict[str, Any], bake_seconds: int) -> dict[str, Any]:
             "MaximumExecutionTimeoutInSeconds": 3600,
         }
     }
-
-
-def _alarm_arn(name: str) -> str:
-    return f"arn:{Aws.PARTITION}:cloudwatch:{Aws.REGION}:{Aws.ACCOUNT_ID}:alarm:{name}"
-
-
-def _targets_arn() -> str:
-    return f"arn:{Aws.PARTITION}:application-autoscaling:{Aws.REGION}:{Aws.ACCOUNT_ID}:scalable-target/*"

@@ -1,0 +1,116 @@
+"""How the endpoint grows and shrinks: set up by deploy, for the endpoint that it scales is made there, too."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from menulens.core import names
+from menulens.serving.deployment import VARIANT
+from menulens.settings import Settings
+from stacks.steps import sagemaker_tasks as tasks
+
+# Twenty calls a second: room is left on an instance while another starts, which takes minutes.
+INVOCATIONS_PER_INSTANCE_AND_MINUTE = 1200
+
+
+class Scaling:
+    """The two requests of Application Auto Scaling, and the statements they need."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the settings let the endpoint grow."""
+        serving = self._settings.serving
+        return serving.max_instances > serving.min_instances
+
+    @property
+    def statements(self) -> list[iam.PolicyStatement]:
+        """What the machine needs; nothing where the endpoint stays as it is."""
+        if not self.wanted:
+            return []
+        linked = (
+            f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/aws-service-role/sagemaker.application-autoscaling."
+            "amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+        )
+        return [
+            iam.PolicyStatement(
+                actions=[
+                    "application-autoscaling:PutScalingPolicy",
+                    "application-autoscaling:RegisterScalableTarget",
+                ],
+                resources=[_targets_arn()],
+                conditions={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
+            ),
+            iam.PolicyStatement(
+                actions=["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
+                resources=[tasks.alarm_arn("TargetTracking-*")],
+            ),
+            iam.PolicyStatement(
+                actions=["sagemaker:DescribeEndpointConfig", "sagemaker:UpdateEndpointWeightsAndCapacities"],
+                resources=[tasks.endpoint_arn(self._settings), tasks.own(self._settings, "endpoint-config")],
+            ),
+            iam.PolicyStatement(
+                actions=["iam:CreateServiceLinkedRole"],
+                resources=[linked],
+                conditions={"StringLike": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}},
+            ),
+        ]
+
+    @property
+    def acknowledged(self) -> dict[str, str]:
+        """The acknowledgements that go with the statements."""
+        if not self.wanted:
+            return {}
+        return {
+            tasks.wildcard(_targets_arn()): "A scalable target's name is drawn by AWS; a condition names SageMaker.",
+            tasks.wildcard(tasks.alarm_arn("TargetTracking-*")): "Named by Application Auto Scaling.",
+        }
+
+    def register_target(self, scope: Construct) -> sfn.CustomState:
+        """Return the state that lets the endpoint grow; no template can, for deploy makes it."""
+        serving = self._settings.serving
+        return tasks.request(
+            scope,
+            "RegisterScalableTarget",
+            service="aws-sdk:applicationautoscaling:registerScalableTarget",
+            parameters={
+                **self._target(),
+                "MinCapacity": serving.min_instances,
+                "MaxCapacity": serving.max_instances,
+            },
+        )
+
+    def put_scaling_policy(self, scope: Construct) -> sfn.CustomState:
+        """Return the state that says when it grows."""
+        return tasks.request(
+            scope,
+            "PutScalingPolicy",
+            service="aws-sdk:applicationautoscaling:putScalingPolicy",
+            parameters={
+                **self._target(),
+                "PolicyName": f"{names.endpoint(self._settings.environment)}-invocations",
+                "PolicyType": "TargetTrackingScaling",
+                "TargetTrackingScalingPolicyConfiguration": {
+                    "TargetValue": INVOCATIONS_PER_INSTANCE_AND_MINUTE,
+                    "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+                    "ScaleOutCooldown": 60,
+                    "ScaleInCooldown": 600,
+                },
+            },
+        )
+
+    def _target(self) -> dict[str, str]:
+        return {
+            "ServiceNamespace": "sagemaker",
+            "ResourceId": f"endpoint/{names.endpoint(self._settings.environment)}/variant/{VARIANT}",
+            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        }
+
+
+def _targets_arn() -> str:
+    return f"arn:{Aws.PARTITION}:application-autoscaling:{Aws.REGION}:{Aws.ACCOUNT_ID}:scalable-target/*"
