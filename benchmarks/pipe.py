@@ -32,7 +32,8 @@ PROGRAMS = {
         import pipe_dataset, numpy as np
         channel = pipe_dataset.PipeChannel(path, {3: 0})
         count = lambda dataset: sum(int(photos.shape[0]) for photos, *_ in dataset.batch(64))
-        timed(lambda: count(pipe_dataset.pipe_dataset(channel)))
+        dataset = pipe_dataset.pipe_dataset(channel)
+        timed(lambda: count(dataset))
     """,
     "ours: Python only": """
         import pipe_dataset

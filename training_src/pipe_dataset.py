@@ -4,19 +4,19 @@ SageMaker gives an augmented manifest to a training job as one FIFO per epoch, `
 RecordIO frames in which a photo's bytes and its label alternate. ``sagemaker-tensorflow``'s PipeModeDataset stopped at
 TensorFlow 2.14, so this module reads the FIFO itself.
 
-A thread reads large blocks from an enlarged pipe and cuts them into records; TensorFlow takes them over in whole chunks
-and un-batches them in C++, so that Python runs once per chunk and not once per photo.
+Large blocks are read from an enlarged pipe and cut into records; TensorFlow takes them over in whole chunks and
+un-batches them in C++, so that its way into Python is gone once per chunk and not once per photo.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import queue
+import select
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -82,6 +82,7 @@ class PipeChannel:
         self.pairs = 0
         self.error: BaseException | None = None
         self._stopped = threading.Event()
+        self._opened = False
 
     @property
     def name(self) -> str:
@@ -104,58 +105,43 @@ class PipeChannel:
         """
         epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
         self.pairs = 0
-        ready: queue.Queue[Chunk | BaseException | None] = queue.Queue(maxsize=4)
-        abandoned = threading.Event()
-
-        def put(item: Chunk | BaseException | None) -> None:
-            while not abandoned.is_set():
-                try:
-                    ready.put(item, timeout=0.2)
-                    return
-                except queue.Full:
-                    continue
-
-        def read() -> None:
-            try:
-                for chunk in self._read(epoch, abandoned):
-                    put(chunk)
-                put(None)
-            except BaseException as error:  # handed to the consumer, which raises it
-                put(error)
-
-        threading.Thread(target=read, name=f"{self.name}_{epoch}", daemon=True).start()
-        try:
-            while True:
-                try:
-                    item = ready.get(timeout=0.2)
-                except queue.Empty:
-                    self._check_stopped()
-                    continue
-                if item is None:
-                    return
-                if isinstance(item, BaseException):
-                    self.error = item
-                    raise item
-                self._check_stopped()
-                self.pairs += len(item.photos)
-                yield item
-        finally:
-            abandoned.set()
-
-    def _check_stopped(self) -> None:
-        if self._stopped.is_set():
-            self.error = PipeStoppedError(f"reading {self.name} was stopped")
-            raise self.error
-
-    def _read(self, epoch: int, abandoned: threading.Event) -> Iterator[Chunk]:
         fifo = self.path.with_name(f"{self.path.name}_{epoch}")
-        self._wait_for(fifo)
-        descriptor = os.open(fifo, os.O_RDONLY)
         try:
-            _enlarge(descriptor)
-            yield from self._cut(fifo, descriptor, abandoned)
-        finally:
-            os.close(descriptor)
+            self._wait_for(fifo)
+            descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                _enlarge(descriptor)
+                for chunk in self._cut(fifo, descriptor):
+                    self.pairs += len(chunk.photos)
+                    yield chunk
+            finally:
+                os.close(descriptor)
+        except (PipeError, PipeStoppedError) as error:
+            self.error = error
+            raise
+
+    def _fill(self, descriptor: int, view: memoryview) -> int:
+        """Read what is there, and wait for it where nothing is; return the bytes read, 0 at the end of the stream.
+
+        Waiting is by poll, in short turns, so that a stop is heard while the feeder is silent. A FIFO that no writer
+        has opened yet reads as ended; poll knows the difference.
+        """
+        while True:
+            if self._stopped.is_set():
+                raise PipeStoppedError(f"reading {self.name} was stopped")
+            if not self._opened:
+                self._opened = bool(self._poll(descriptor))
+                continue
+            try:
+                return os.readv(descriptor, [view])
+            except BlockingIOError:
+                self._poll(descriptor)
+
+    @staticmethod
+    def _poll(descriptor: int) -> list[tuple[int, int]]:
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        return waiting.poll(200)
 
     def _wait_for(self, fifo: Path) -> None:
         end = time.monotonic() + self.wait_seconds
@@ -169,15 +155,14 @@ class PipeChannel:
                 )
             time.sleep(0.02)
 
-    def _cut(self, fifo: Path, descriptor: int, abandoned: threading.Event) -> Iterator[Chunk]:
+    def _cut(self, fifo: Path, descriptor: int) -> Iterator[Chunk]:
         """Cut the stream into records, pair them, and group the pairs."""
         photos: list[bytes] = []
         classes: list[int] = []
         pending: bytes | None = None  # the photo whose label is still to come
         first = size = records = 0
-        for record in _records(fifo, descriptor):
-            if abandoned.is_set():
-                return
+        self._opened = False
+        for record in _records(fifo, lambda view: self._fill(descriptor, view)):
             records += 1
             if pending is None:
                 pending = record
@@ -218,7 +203,7 @@ def _enlarge(descriptor: int) -> None:
         return
 
 
-def _records(fifo: Path, descriptor: int) -> Iterator[bytes]:
+def _records(fifo: Path, fill: Callable[[memoryview], int]) -> Iterator[bytes]:
     """Yield whole records; the parts of a split one are joined.
 
     Raises
@@ -262,7 +247,7 @@ def _records(fifo: Path, descriptor: int) -> Iterator[bytes]:
             view.release()
             buffer, view = grown, memoryview(grown)
             passed, start, end = passed + start, 0, end - start
-        got = os.readv(descriptor, [view[end:]])
+        got = fill(view[end:])
         if got:
             end += got
             continue

@@ -58,9 +58,10 @@ def should_name_the_hyperparameter_that_is_wrong(tmp_path, changes, message):
 
 def should_hear_the_stop_signal_while_the_main_thread_is_busy_elsewhere():
     program = """
-import ctypes, sys, training_job
+import ctypes, signal, training_job
 stop = training_job.StopSignal()
 stop.on_stop(lambda: print("called", flush=True))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # so that the sleep is not cut short
 print("ready", flush=True)
 ctypes.CDLL(None).sleep(1)
 try:
