@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import os
-import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path

@@ -69,9 +69,9 @@ class Labeling(_Section):
     """How people are asked."""
 
     provider: Literal["portal", "ground_truth"] = "ground_truth"
-    label_attribute: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=127)
-    ] = "menu-category"
+    label_attribute: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=127)] = (
+        "menu-category"
+    )
     members: tuple[Email, ...] = ()
     workforce_arn: str | None = None
     require_totp: Literal["off", "optional", "required"] = "optional"

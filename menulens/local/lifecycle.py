@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from menulens.cloud import LOCAL_ENVIRONMENT, CloudError
 from menulens.local.cloud_state import CloudState, ServerRecord
