@@ -113,10 +113,14 @@ class _step:  # noqa: N801 (used as a function)
 def _deploy(progress: Progress, deployment: Deployment, *, bootstrap: bool) -> None:
     with ThreadPoolExecutor(1) as pool:
         bootstrapping = pool.submit(_bootstrap, progress, deployment) if bootstrap else None
-        with _step(progress, "Synthesizing the stacks"):
-            stacks = deployment.synthesize()
-        if bootstrapping:
-            bootstrapping.result()
+        try:
+            with _step(progress, "Synthesizing the stacks"):
+                stacks = deployment.synthesize()
+            if bootstrapping:
+                bootstrapping.result()
+        except BaseException:
+            deployment.cancel()  # the pool's end waits for the bootstrap
+            raise
     with _step(progress, f"Deploying {len(stacks)} stacks") as step:
         progress.update(step.task, total=len(stacks))
         deployment.deploy(lambda _: progress.advance(step.task))

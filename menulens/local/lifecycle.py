@@ -174,6 +174,7 @@ class Deployment:
         self._region = region
         self._log = state.folder / "deploy.log"
         self._out = state.folder / "cdk.out"
+        self._running: list[subprocess.Popen[str]] = []
 
     def synthesize(self) -> list[str]:
         """Synthesize the app and return the names of its stacks."""
@@ -195,6 +196,12 @@ class Deployment:
                 tell(match[1])
 
         self._cdk(["deploy", "--all", "--require-approval", "never", "-a", str(self._out), "--concurrency", "2"], watch)
+
+    def cancel(self) -> None:
+        """End what runs, so that whoever waits for it goes on."""
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
 
     def stage_backbone(self, name: str) -> None:
         """Bring a backbone into the models bucket, in a process of its own: it imports TensorFlow."""
@@ -221,6 +228,7 @@ class Deployment:
                 text=True,
                 errors="replace",
             )
+            self._running.append(process)
             for line in process.stdout or ():
                 log.write(line)
                 watch(line)
