@@ -73,10 +73,14 @@ def name_of(handle: str) -> str:
     if handle in _BUILDERS:
         return handle
     parts = [part for part in re.split(r"[^a-z0-9]+", handle.lower().removeprefix("https://tfhub.dev/")) if part]
-    return ("_".join(parts) if parts and parts[0][0].isalpha() else "_".join(["backbone", *parts]))[-41:].lstrip("_0123456789")
+    return ("_".join(parts) if parts and parts[0][0].isalpha() else "_".join(["backbone", *parts]))[-41:].lstrip(
+        "_0123456789"
+    )
 
 
-def stage(handle: str, *, storage: Storage, models: str, image_size: int = 224, name: str | None = None) -> StagedBackbone:
+def stage(
+    handle: str, *, storage: Storage, models: str, image_size: int = 224, name: str | None = None
+) -> StagedBackbone:
     """Put a backbone into the models bucket; one that is there already is left as it is.
 
     Parameters

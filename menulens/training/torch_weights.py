@@ -32,7 +32,9 @@ class _Storage:
         self.numbers: np.ndarray[Any, Any] = np.empty(0, dtype)
 
 
-def _tensor(storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> tuple[Any, ...]:
+def _tensor(
+    storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
+) -> tuple[Any, ...]:
     return storage, offset, size, stride
 
 
