@@ -115,7 +115,6 @@ class Training(_Section):
     """The training job."""
 
     instance_type: InstanceType = "ml.g5.xlarge"
-    instance_count: Annotated[int, Field(ge=1, le=20)] = 1
     volume_gb: Annotated[int, Field(ge=10, le=16_384)] = 50
     max_hours: Annotated[int, Field(ge=1, le=120)] = 12
     backbone: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")] = "inception_v2"

@@ -169,7 +169,7 @@ def start(
         training_input_mode="Pipe",
         compute=Compute(
             instance_type=training["instance_type"],
-            instance_count=training["instance_count"],
+            instance_count=1,
             volume_size_in_gb=training["volume_gb"],
         ),
         stopping_condition=StoppingCondition(max_runtime_in_seconds=training["max_hours"] * 3600),

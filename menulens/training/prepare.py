@@ -101,7 +101,7 @@ def job_name(dataset: str, place: Place, settings: Mapping[str, Any], backbone: 
 
     Whatever changes the model changes the fingerprint; what only changes where it is trained does not.
     """
-    elsewhere = {"instance_type", "instance_count", "volume_gb", "max_hours"}
+    elsewhere = {"instance_type", "volume_gb", "max_hours"}
     decisive = {
         "dataset": dataset,
         "training": {key: value for key, value in settings["training"].items() if key not in elsewhere},

@@ -164,7 +164,7 @@ class RunTraining(Construct):
             "OutputDataConfig": {"S3OutputPath": f"s3://{bucket_name(self._settings, 'models')}/training"},
             "ResourceConfig": {
                 "InstanceType": training.instance_type,
-                "InstanceCount": training.instance_count,
+                "InstanceCount": 1,  # train.py trains on one instance and its first GPU
                 "VolumeSizeInGB": training.volume_gb,
             },
             "StoppingCondition": {"MaxRuntimeInSeconds": training.max_hours * 3600},
