@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import compress, groupby
@@ -10,7 +12,7 @@ from itertools import compress, groupby
 from menulens.core.lines import Reject
 from menulens.core.scan import CODE_OF, FIRST_REJECT, KeyReader
 
-PARTITION_LINES = 200_000  # lines looked at in one go: what bounds the memory
+PARTITION_LINES = 300_000  # lines looked at in one go: what bounds the memory
 _LINE_BYTES = 8
 _DIGEST_BYTES = 16
 _RECORD = _DIGEST_BYTES + _LINE_BYTES
@@ -29,9 +31,8 @@ def suspects(codes: bytes | bytearray, crcs: array[int]) -> array[int]:
         chosen = bytes(value % partitions == partition for value in range(256))
         mask = _both(lowest.translate(chosen), good)
         part = list(compress(crcs, mask))
-        seen: set[int] = set()
-        note = seen.add
-        double = {crc for crc in part if crc in seen or note(crc)}
+        counted = Counter(part)
+        double = set(compress(counted, map((1).__ne__, counted.values())))
         if double:
             found.extend(compress(compress(range(len(codes)), mask), map(double.__contains__, part)))
     return array("Q", sorted(found))
@@ -57,11 +58,14 @@ class Settler:
         first, suspected = self._line, self._suspected
         lines = block.split(b"\n")
         self._line += len(lines) - 1
-        while self._next < len(suspected) and suspected[self._next] < self._line:
-            number = suspected[self._next]
-            self._next += 1
-            if found := self._reader.candidate(lines[number - first]):
-                digest = blake2b(found[0], digest_size=_DIGEST_BYTES).digest()
+        start = self._next
+        self._next = bisect_left(suspected, self._line, start)
+        numbers = suspected[start : self._next]
+        if not numbers:
+            return
+        for number, key in zip(numbers, self._reader.keys([lines[number - first] for number in numbers]), strict=True):
+            if key is not None:
+                digest = blake2b(key, digest_size=_DIGEST_BYTES).digest()
                 self._records[digest[0] >> 2] += digest + number.to_bytes(_LINE_BYTES, "big")
 
     def settle(self, codes: bytearray) -> None:

@@ -134,6 +134,18 @@ class LineJudge:
         key = self._key_of(value)
         return key if isinstance(key, Rejection) else self._label_of(value, key)
 
+    def judge_label(self, label: str, name: str) -> Candidate | Rejection:
+        """Judge a label (as its JSON) and its class-name, on a line where nothing else is wrong."""
+        try:
+            number = _parse(label)
+        except json.JSONDecodeError as error:
+            return Rejection(Reject.BROKEN_JSON, f"{error.msg} in {self._attribute}.")
+        return self._label_of({self._attribute: number, self._metadata: {CLASS_NAME: name}}, "")
+
+    def unlabeled(self) -> Rejection:
+        """Return the verdict on a line without a label."""
+        return Rejection(Reject.UNLABELED, f"No {self._attribute}.")
+
     def _key_of(self, value: dict[str, Any]) -> str | Rejection:
         source = value.get(SOURCE_REF)
         if source is None:
@@ -156,7 +168,7 @@ class LineJudge:
         if FAILURE_REASON in known:
             return Rejection(Reject.FAILED, f"Labeling failed: {_short(known[FAILURE_REASON])}.")
         if label is None:
-            return Rejection(Reject.UNLABELED, f"No {self._attribute}.")
+            return self.unlabeled()
         if isinstance(label, list):
             return Rejection(Reject.LABEL_IS_LIST, f"{self._attribute} is a list of {len(label)}; one label is due.")
         number = _label_number(label)

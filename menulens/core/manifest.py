@@ -214,6 +214,8 @@ class Distributor:
         self._reindex = reindex
         self._files = files
         self._table = final_table(rules)
+        reasons = _STATIC_REASONS | {CODE_OF[Reject.UNLABELED]: self._judge.unlabeled().reason}
+        self._between = {code: _between(code, reason) for code, reason in reasons.items()}
         self.reindexed = 0
 
     def take(self, blocks: Iterable[bytes], codes: bytes | bytearray | memoryview, first_line: int = 1) -> None:
@@ -237,9 +239,10 @@ class Distributor:
                 break
             self._keep(self._files.train, list(compress(lines, final.translate(_IS_TRAIN))))
             self._keep(self._files.eval, list(compress(lines, final.translate(_IS_EVAL))))
-            numbers = count(first_line + done)
-            rejects = compress(zip(numbers, lines, final, strict=False), final.translate(_IS_REJECT))
-            self._files.rejects.write(b"".join(self._reject(*reject) for reject in rejects))
+            rejected = compress(count(), final.translate(_IS_REJECT))
+            first = first_line + done
+            told = [self._reject(first + place, lines[place], final[place]) for place in rejected]
+            self._files.rejects.write("".join(told).encode())
             done += len(lines)
         else:
             if done == len(codes):
@@ -253,21 +256,25 @@ class Distributor:
             before = lines
             lines = list(map(self._judge.reindexed, before))
             self.reindexed += sum(map(bytes.__ne__, before, lines))
-        file.write(b"\n".join(lines) + b"\n")
+        lines.append(b"")
+        file.write(b"\n".join(lines))
 
-    def _reject(self, number: int, line: bytes, code: int) -> bytes:
-        reason = _STATIC_REASONS.get(code)
-        if reason is None:
+    def _reject(self, number: int, line: bytes, code: int) -> str:
+        between = self._between.get(code)
+        if between is None:
             verdict = self._judge.judge(line)
             if not isinstance(verdict, Rejection) or CODE_OF[verdict.code] != code:
                 raise ManifestChangedError(f"Line {number} was changed while the manifest was being cleaned.")
-            reason = verdict.reason
-        told = f'{{"line": {number}, "code": "{REJECT_CODES[code - FIRST_REJECT]}", "reason": {_quoted(reason)}, '
+            between = _between(code, verdict.reason)
         try:
-            told += f'"original": {_quoted(line.decode("utf-8"))}}}\n'
+            return f'{{"line": {number}{between}"original": {_quoted(line.decode())}}}\n'
         except UnicodeDecodeError:
-            told += f'"original_base64": "{base64.b64encode(line).decode("ascii")}"}}\n'
-        return told.encode("utf-8")
+            return f'{{"line": {number}{between}"original_base64": "{base64.b64encode(line).decode("ascii")}"}}\n'
+
+
+def _between(code: int, reason: str) -> str:
+    """Return what stands between a reject's number and its line."""
+    return f', "code": "{REJECT_CODES[code - FIRST_REJECT]}", "reason": {_quoted(reason)}, '
 
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode

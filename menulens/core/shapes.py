@@ -11,11 +11,11 @@ are bounded, so that a matching line is under the limit of characters. Everythin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from menulens.core.keys import METADATA_SUFFIX, SOURCE_REF
-from menulens.core.lines import CLASS_NAME, FAILURE_REASON, HUMAN_ANNOTATED, S3_SCHEME, tokens
+from menulens.core.lines import CLASS_NAME, FAILURE_REASON, HUMAN_ANNOTATED, S3_SCHEME, Token, tokens
 from menulens.core.rules import CleaningRules
 
 LONGEST_SHAPE = 8_000  # bytes of a line that is worth a shape; with the bounds below far from 100,000 characters
@@ -25,6 +25,7 @@ _STRICT = (rb'[^"\\\x00-\x1f]', rb'[^"\\\x00-\x1f/]')
 _PLAIN = (b'[^"]', b'[^"/]')
 _NUMBER = rb"(?:0|[1-9][0-9]{0,17}+)(?:\.[0-9]{1,30}+)?+"
 _WORD = rb"(?:true|false|null)"
+Label = bytes | tuple[bytes, bytes]
 _PREFIX_GROUP = re.compile(r"\^([A-Za-z0-9_/-]*)\(\[\^/\]\+\)/?")
 
 
@@ -47,6 +48,22 @@ def is_plain(block: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """A block cut up by a shape.
+
+    Attributes
+    ----------
+    odd
+        Before each line that fits, and after the last: the whole lines there that do not; mostly empty.
+    columns
+        What each group caught, line by line.
+    """
+
+    odd: list[bytes]
+    columns: list[list[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """One form of line.
 
@@ -56,31 +73,48 @@ class Shape:
         What a line must match.
     match
         Matches one line, with its ``\\n``.
+    between
+        What stands between label and class-name, where they are neighbours: then one group catches both.
     key, label, name, human, group
         Places of the groups; -1: the shape has none. ``group`` is the restaurant, where the rules' pattern is simple.
     """
 
     pattern: bytes
     match: Callable[[bytes], re.Match[bytes] | None]
-    _split: Callable[[bytes], list[tuple[bytes, ...]]]
-    _split_plain: Callable[[bytes], list[tuple[bytes, ...]]]
+    between: bytes
+    _split: Callable[[bytes], list[bytes]]
+    _split_plain: Callable[[bytes], list[bytes]]
+    _groups: int
     key: int
     label: int
     name: int
     human: int
     group: int
 
-    def split(self, block: bytes) -> list[tuple[bytes, ...]]:
-        """Cut a block of UTF-8 lines into one tuple a line: the groups, and, last, the line itself if it does not fit.
+    def split(self, block: bytes) -> Rows | None:
+        """Cut a block of UTF-8 lines up; None if that can't be done for certain.
 
         In a plain block a string ends at the next quotation mark, which is cheaper to look for than everything that
-        a string may not hold. Only a line's end could then hide in a string, and it would show in the number of rows.
+        a string may not hold. A line's end could then hide in a string, and a match could start within a line: the
+        first shows in the number of lines, the second in what stands before the match.
         """
-        if is_plain(block):
-            rows = self._split_plain(block)
-            if len(rows) == block.count(b"\n"):
-                return rows
-        return self._split(block)
+        pieces = (self._split_plain if is_plain(block) else self._split)(block)
+        step = self._groups + 1
+        odd = pieces[::step]
+        others = list(filter(None, odd))
+        lines = len(odd) - 1 + sum(text.count(b"\n") for text in others)
+        if lines != block.count(b"\n") or not all(text.endswith(b"\n") for text in others):
+            return None
+        return Rows(odd, [pieces[place::step] for place in range(1, step)])
+
+    def labels(self, columns: Sequence[Sequence[bytes]]) -> Iterable[Label]:
+        """Return what was caught of label and class-name, line by line."""
+        return columns[self.label] if self.between else zip(columns[self.label], columns[self.name], strict=True)
+
+    def apart(self, label: Label) -> tuple[str, str]:
+        """Return the label (JSON) and the class-name of what :meth:`labels` gave."""
+        number, name = label if isinstance(label, tuple) else label.split(self.between, 1)
+        return number.decode(), name.decode()
 
 
 def simple_group(rules: CleaningRules) -> bool:
@@ -113,52 +147,65 @@ def learn(line: bytes, rules: CleaningRules, *, labeled: bool = True) -> Shape |
         (metadata, CLASS_NAME): "name",
     }
     slots[metadata, HUMAN_ANNOTATED] = "human"
-    strict, plain, order, done, scalars = b"", b"", list[str](), 0, 0
+    scalars: list[Token] = []
     for token in tokens(text):
-        raw = text[token.start : token.end].encode("latin-1")
-        if token.is_key:
-            forbidden = token.path == (metadata, FAILURE_REASON)
-            forbidden |= not labeled and token.path in {(attribute,), (metadata,)}
-            if b"\\" in raw or forbidden:
-                return None
+        if not token.is_key:
+            scalars.append(token)
             continue
-        slot = slots.get(token.path)
-        between = re.escape(text[done : token.start].encode("latin-1"))
-        strict += between + _scalar(raw, slot, start, _STRICT, rules)
-        plain += between + _scalar(raw, slot, start, _PLAIN, rules)
-        scalars += 1
+        forbidden = token.path == (metadata, FAILURE_REASON)
+        forbidden |= not labeled and token.path in {(attribute,), (metadata,)}
+        if "\\" in text[token.start : token.end] or forbidden:
+            return None
+    found = [slots.get(token.path, "") for token in scalars]
+    needed = {"key", "label", "name"} if labeled else {"key"}
+    if len(scalars) > MOST_SCALARS or not needed <= set(found):
+        return None
+    # Without the slot, "human-annotated" must be absent, not hidden behind an object or list.
+    if labeled and "human" not in found and HUMAN_ANNOTATED.encode() in line:
+        return None
+    place = found.index("label") if labeled else -1
+    neighbours = labeled and found[place + 1 : place + 2] == ["name"]
+    # The key's pattern up to the restaurant's end; %s: what matches a character that is no slash.
+    opened = re.escape(start).replace(b"%", b"%%") + (b"((%s{1,100}+)/" if simple_group(rules) else b"(%.0s")
+    strict, plain, order, done, between = b"", b"", list[str](), 0, b""
+    for token, slot in zip(scalars, found, strict=True):
+        gap = text[done : token.start].encode("latin-1")
+        raw = text[token.start : token.end].encode("latin-1")
+        if neighbours and slot == "name":
+            between = gap + b'"'
+        strict += re.escape(gap) + _scalar(raw, slot, opened % _STRICT[1], _STRICT[0], neighbours)
+        plain += re.escape(gap) + _scalar(raw, slot, opened % _PLAIN[1], _PLAIN[0], neighbours)
         done = token.end
         if slot:
             order += [slot, "group"] if slot == "key" and simple_group(rules) else [slot]
+    if neighbours:
+        order.remove("name")
     end = re.escape(text[done:].encode("latin-1")) + rb"\r?\n"
-    needed = {"key", "label", "name"} if labeled else {"key"}
-    if scalars > MOST_SCALARS or not needed <= set(order):
-        return None
-    # Without the slot, "human-annotated" must be absent, not hidden behind an object or list.
-    if labeled and "human" not in order and HUMAN_ANNOTATED.encode() in line:
-        return None
-    place = {slot: index for index, slot in enumerate(order)}
+    at = {slot: index for index, slot in enumerate(order)}
     return Shape(
         pattern=strict + end,
         match=re.compile(strict + end).fullmatch,
-        _split=re.compile(strict + end + rb"|([^\n]*\n)").findall,
-        _split_plain=re.compile(plain + end + rb"|([^\n]*\n)").findall,
-        key=place["key"],
-        label=place.get("label", -1),
-        name=place.get("name", -1),
-        human=place.get("human", -1),
-        group=place.get("group", -1),
+        between=between,
+        _split=re.compile(strict + end).split,
+        _split_plain=re.compile(plain + end).split,
+        _groups=len(order),
+        key=at["key"],
+        label=at.get("label", -1),
+        name=at.get("name", -1),
+        human=at.get("human", -1),
+        group=at.get("group", -1),
     )
 
 
-def _scalar(raw: bytes, slot: str | None, start: bytes, characters: tuple[bytes, bytes], rules: CleaningRules) -> bytes:
-    """Return the pattern of one scalar, given what matches a character of a string, and one but a slash."""
-    some, some_but_slash = characters
+def _scalar(raw: bytes, slot: str, key: bytes, some: bytes, neighbours: bool) -> bytes:
+    """Return the pattern of one scalar, given the start of the key's, and what matches a character of a string."""
     if slot == "key":
-        group = b"(" + some_but_slash + b"{1,100}+)/" if simple_group(rules) else b""
-        return b'"' + re.escape(start) + b"(" + group + some + b'{1,900}+(?<!/))"'
+        return b'"' + key + some + b'{1,900}+(?<!/))"'
     if slot == "label":
-        return b'("[0-9]{1,3}+")' if raw.startswith(b'"') else b"([0-9]{1,3}+)"
+        number = b'"[0-9]{1,3}+"' if raw.startswith(b'"') else b"[0-9]{1,3}+"
+        return b"(" + number + (b"" if neighbours else b")")
+    if slot == "name" and neighbours:
+        return b'"' + some + b'{0,255}+)"'
     if slot:
         return b'"(' + some + b'{0,255}+)"'
     if raw.startswith(b'"'):

@@ -102,11 +102,22 @@ def _warmed(reader: KeyReader, blocks: Blocks) -> Iterable[bytes]:
 def _photos(codes: bytearray, rules: CleaningRules) -> tuple[Counter[int], Counter[int]]:
     """Count the photos of each training category: in all, and on the evaluating side."""
     totals, evaluating = Counter[int](), Counter[int]()
-    for code, count in Counter(codes).items():
+    for code, count in _tally(codes):
         if code < FIRST_REJECT and rules.categories[code >> 2].trains:
             totals[code >> 2] += count
             evaluating[code >> 2] += count * (code & EVAL_BIT)
     return totals, evaluating
+
+
+def _tally(codes: bytes | bytearray) -> list[tuple[int, int]]:
+    """Return every verdict byte with the number of its lines."""
+    tally = []
+    rest = bytes(codes)
+    while rest:
+        others = rest.translate(None, rest[:1])
+        tally.append((rest[0], len(rest) - len(others)))
+        rest = others
+    return sorted(tally)
 
 
 def _even_out(codes: bytearray, rules: CleaningRules, reader: KeyReader, blocks: Blocks) -> None:
@@ -145,7 +156,7 @@ def _kept_units(
 def _count(codes: bytearray, groups: set[int], rules: CleaningRules) -> Verdicts:
     train, evaluating = dict.fromkeys(rules.classes, 0), dict.fromkeys(rules.classes, 0)
     reasons, human, machine = Counter[Reject](), 0, 0
-    for code, count in Counter(codes).items():
+    for code, count in _tally(codes):
         if code >= FIRST_REJECT:
             reasons[REJECT_CODES[code - FIRST_REJECT]] += count
             continue
