@@ -44,7 +44,7 @@ def should_account_for_every_photo_on_the_way(site: Site, chain: dict[str, Any])
     asked = site.lines(f"s3://{labels}/inputs/{chain['job']}/input.manifest")
     rejected = site.lines(f"s3://{labels}/inputs/{chain['job']}/rejects.jsonl")
     assert len(asked) + len(rejected) == len(photos)
-    reasons = {line["source-ref"].rpartition("/")[2]: line["code"] for line in rejected}
+    reasons = {json.loads(line["original"])["source-ref"].rpartition("/")[2]: line["code"] for line in rejected}
     for broken in ("notes.jpg", "logo.jpg", "empty.jpg", "poster.png", "blinking.gif", "half-header.jpg"):
         assert broken in reasons, f"{broken} was let through"
     output = site.labeling_job(chain["job"])["LabelingJobOutput"]["OutputDatasetS3Uri"]
@@ -130,7 +130,7 @@ def should_name_the_field_when_an_input_is_wrong(site: Site) -> None:
 def should_show_similar_photos_of_a_photo(site: Site, chain: dict[str, Any], tmp_path: Path) -> None:
     key = next(key for key in site.keys("photos", "photos/") if key.endswith("0.jpg") and "newcomer" not in key)
     sheet = tmp_path / "similar.html"
-    shown = site.menulens("similar", key, "--k", "5", "--out", str(sheet))
+    shown = site.menulens("similar", key, "--k", "5", "--html", str(sheet))
     assert shown.returncode == 0, shown.stderr
     assert sheet.read_text().count("data:image/") >= 5
     assert shown.stdout.count(".jpg") + shown.stdout.count(".png") >= 5
