@@ -106,7 +106,7 @@ class Hyperparameters:
             "eval_photos": get("eval_photos", int, 0),
             "dataset": get("dataset", str, ""),
             "model_version": get(
-                "model_version", str, os.environ.get("SM_JOB_NAME") or values.get("sagemaker_job_name")
+                "model_version", str, os.environ.get("TRAINING_JOB_NAME") or values.get("sagemaker_job_name")
             ),
             "seed": get("seed", int, 0),
         }

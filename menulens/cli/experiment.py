@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from menulens.cloud import Cloud, connect
-from menulens.core import names
+from menulens.core import keys, names
 from menulens.settings import settings_of
 from menulens.storage import Storage, StorageError
+from menulens.training.candidate import weigh
+from menulens.training.gate import EvaluationError
 from menulens.training.prepare import LATEST, Place, TrainingError, prepare
+
+# Settings of the SDK, in its own form: it sends no telemetry (a request to a bucket of AWS per call).
+SDK_SETTINGS: Final = {
+    "SchemaVersion": "1.0",
+    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+}
 
 
 class ExperimentError(Exception):
@@ -34,7 +44,7 @@ def experiment(
     source: Annotated[
         str | None, typer.Option(help="s3:// of another training source; default: the deployed one.")
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Wait for the job and show its log.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait for the job, and show what the gate would say of it.")] = True,
 ) -> None:
     """Train once on a dataset, with settings of your own; nothing is registered or deployed."""
     console = Console(highlight=False)
@@ -53,13 +63,22 @@ def experiment(
         )
         prepared = prepare(dataset, place, values, Storage(cloud.client("s3")), cloud.client("sagemaker"))
         job = start(cloud, prepared, deployed, values["training"], wait=wait)
-    except (ExperimentError, TrainingError, StorageError) as error:
-        Console(stderr=True, highlight=False).print(f"[red]{error}[/red]")
+        console.print(f"{job.training_job_name}: {job.training_job_status}")
+        if job.training_job_status == "Completed":
+            weighed = weigh(
+                job.training_job_name,
+                prepared[keys.DATASET],
+                gate=values["gate"],
+                group=names.model_package_group(environment),
+                storage=Storage(cloud.client("s3")),
+                sagemaker=cloud.client("sagemaker"),
+            )
+            verdict = "would pass the gate" if weighed[keys.PASSED] else "would not pass the gate"
+            console.print(f"  {verdict}: {escape(weighed[keys.REASON])}", soft_wrap=True)
+            console.print(f"  {weighed['model_data_url']}", soft_wrap=True)
+    except (ExperimentError, TrainingError, EvaluationError, StorageError) as error:
+        Console(stderr=True, highlight=False).print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
         raise typer.Exit(1) from None
-    status = job.training_job_status
-    console.print(f"{job.training_job_name}: {status}")
-    if status == "Completed":
-        console.print(f"  {job.model_artifacts.s3_model_artifacts}", soft_wrap=True)
 
 
 def changed(values: dict[str, Any], changes: list[str]) -> dict[str, Any]:
@@ -90,8 +109,8 @@ def changed(values: dict[str, Any], changes: list[str]) -> dict[str, Any]:
         raise ExperimentError(f"--set: {told}") from None
 
 
-def deployed_training(cloud: Cloud) -> dict[str, str]:
-    """Return role, image and source of the deployed train state machine: an experiment runs as it runs.
+def deployed_training(cloud: Cloud) -> dict[str, Any]:
+    """Return role, image, source, metrics and tags of the deployed train state machine: an experiment runs as it runs.
 
     Raises
     ------
@@ -105,14 +124,19 @@ def deployed_training(cloud: Cloud) -> dict[str, str]:
     except states.exceptions.StateMachineDoesNotExist:
         raise ExperimentError(f"{arn} is not deployed. Deploy first: make deploy, or menulens local up") from None
     functions = cloud.client("lambda")
-    told: dict[str, str] = {}
+    told: dict[str, Any] = {}
+    seen: set[str] = set()
     for state in _states(definition):
         parameters = state.get("Parameters", {})
         if "AlgorithmSpecification" in parameters:
             told["role"] = parameters["RoleArn"]
             told["image"] = parameters["AlgorithmSpecification"]["TrainingImage"]
-        function = parameters.get("FunctionName")
-        if function:
+            told["metrics"] = parameters["AlgorithmSpecification"].get("MetricDefinitions", [])
+            told["tags"] = parameters.get("Tags", [])
+        resource = state.get("Resource", "")
+        function = resource if ":lambda:" in resource else parameters.get("FunctionName")
+        if function and function not in seen:
+            seen.add(function)
             configuration = functions.get_function_configuration(FunctionName=function)
             variables = configuration.get("Environment", {}).get("Variables", {})
             if "TRAINING_SOURCE" in variables:
@@ -138,7 +162,7 @@ def _states(definition: Any) -> Iterator[dict[str, Any]]:
 
 
 def start(
-    cloud: Cloud, prepared: dict[str, Any], deployed: dict[str, str], training: dict[str, Any], *, wait: bool
+    cloud: Cloud, prepared: dict[str, Any], deployed: dict[str, Any], training: dict[str, Any], *, wait: bool
 ) -> Any:
     """Start the job with the SDK's ModelTrainer; return its description when it is started or, with ``wait``, over.
 
@@ -147,24 +171,25 @@ def start(
     ExperimentError
         If the job failed; the message holds its reason.
     """
+    quiet_sdk()
     if cloud.endpoint_url:
-        # The SDK makes its own clients; this variable is how it learns of an endpoint.
+        # The SDK makes clients of its own; this variable is how they learn of an endpoint.
         os.environ["AWS_ENDPOINT_URL"] = cloud.endpoint_url
-    os.environ.setdefault("SAGEMAKER_SDK_TELEMETRY_OPT_OUT", "true")
     from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415 (the SDK takes seconds to import)
+    from sagemaker.core.shapes import MetricDefinition, Tag  # noqa: PLC0415
     from sagemaker.core.training.configs import Compute, OutputDataConfig, StoppingCondition  # noqa: PLC0415
     from sagemaker.train import ModelTrainer  # noqa: PLC0415
 
-    # The SDK adds the moment to the name, so that an experiment never takes the state machine's own name.
-    base = f"{names.prefix(cloud.settings.environment)}-experiment"
     trainer = ModelTrainer(
         sagemaker_session=Session(
             boto_session=cloud.session,
             sagemaker_client=cloud.client("sagemaker"),
             default_bucket=cloud.bucket("models"),
+            sagemaker_config=SDK_SETTINGS,
         ),
         role=deployed["role"],
-        base_job_name=base,
+        # The SDK adds the moment to the name, so that an experiment never takes the state machine's own name.
+        base_job_name=f"{names.prefix(cloud.settings.environment)}-experiment",
         training_image=deployed["image"],
         training_input_mode="Pipe",
         compute=Compute(
@@ -176,8 +201,9 @@ def start(
         output_data_config=OutputDataConfig(
             s3_output_path=f"s3://{cloud.bucket('models')}/training", compression_type="GZIP"
         ),
-        hyperparameters=hyperparameters(prepared, f"{base}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"),
-    )
+        hyperparameters=hyperparameters(prepared),
+        tags=[Tag(key=one["Key"], value=one["Value"]) for one in deployed["tags"]],
+    ).with_metric_definitions([MetricDefinition(name=one["Name"], regex=one["Regex"]) for one in deployed["metrics"]])
     trainer.train(input_data_config=[channel(told) for told in prepared["channels"]], wait=False, logs=False)
     job = trainer._latest_training_job
     if wait:
@@ -185,10 +211,27 @@ def start(
     return job.refresh()
 
 
-def hyperparameters(prepared: dict[str, Any], version: str) -> dict[str, Any]:
-    """Return the job's hyperparameters as values; the SDK writes each as JSON again."""
-    values = {key: json.loads(text) for key, text in prepared["hyperparameters"].items()}
-    return {**values, "sagemaker_job_name": version, "model_version": version}
+def quiet_sdk() -> None:
+    """Tell the SDK, before it is imported, what not to do.
+
+    It would ask IAM to simulate whether the role may do all that any training job might: the deployed role, made for
+    this one, must not. And it would tell of every step it takes.
+    """
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    logging.getLogger("sagemaker").setLevel(logging.WARNING)
+
+
+def hyperparameters(prepared: dict[str, Any]) -> dict[str, str]:
+    """Return the job's hyperparameters; the SDK passes texts on as they are.
+
+    The SDK chooses the job's name, so no hyperparameter carries one: training calls its model as the job is called,
+    which SageMaker tells it.
+    """
+    return {
+        key: text
+        for key, text in prepared["hyperparameters"].items()
+        if key not in ("sagemaker_job_name", "model_version")
+    }
 
 
 def channel(told: dict[str, Any]) -> Any:
