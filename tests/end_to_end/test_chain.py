@@ -74,7 +74,7 @@ def should_keep_a_restaurant_on_one_side(site: Site, chain: dict[str, Any]) -> N
 def should_register_a_model_that_beats_guessing(site: Site, chain: dict[str, Any]) -> None:
     package = site.cloud.client("sagemaker").describe_model_package(ModelPackageName=chain["train"][keys.MODEL_PACKAGE])
     assert package["ModelApprovalStatus"] == "Approved"
-    assert chain["train"]["accuracy"] > 1 / len(site.cloud.settings.classes)
+    assert float(chain["train"]["accuracy"]) > 1 / len(site.cloud.settings.classes)
 
 
 def should_have_a_vector_or_a_reason_for_every_photo(site: Site, chain: dict[str, Any]) -> None:
