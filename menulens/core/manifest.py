@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import compress, count
 from typing import Any, BinaryIO, Protocol, Self
@@ -83,6 +83,10 @@ class Store(Protocol):
         """Return an object's bytes."""
         ...
 
+    def identity(self, location: str) -> str:
+        """Return a text that changes when an object is replaced."""
+        ...
+
     def delete(self, location: str) -> None:
         """Remove an object."""
         ...
@@ -130,11 +134,12 @@ def clean(
         If the object is no manifest, or changes meanwhile. Nothing is published.
     """
     name = name or dataset_name(source)
-    with store.open(source) as stream:
+    identity = store.identity(source)
+    with unchanged(store, source, identity) as stream:
         scanned = scan(stream, rules, reindex)
 
     def blocks() -> Iterator[bytes]:
-        with store.open(source) as stream:
+        with unchanged(store, source, identity) as stream:
             yield from line_blocks(stream)
 
     verdicts = decide(scanned, rules, reindex, blocks)
@@ -154,6 +159,39 @@ def clean(
         )
         publication.finish(told)
     return Cleaned(dataset, folder, told)
+
+
+@contextmanager
+def unchanged(
+    store: Store, source: str, identity: str, start: int = 0, end: int | None = None
+) -> Generator[BinaryIO, None, None]:
+    """Open a manifest that must be the one of an earlier step.
+
+    Parameters
+    ----------
+    identity
+        What :meth:`Store.identity` told then.
+    start, end
+        The range of bytes to read.
+
+    Raises
+    ------
+    ManifestChangedError
+        If it is another now, or becomes another while it is read.
+    """
+    with store.open(source, start, end) as stream:
+        # Asked after opening: a stream that was opened on an older version can't be taken for the right one.
+        _check_identity(store, source, identity)
+        yield stream
+        _check_identity(store, source, identity)
+
+
+def _check_identity(store: Store, source: str, identity: str) -> None:
+    found = store.identity(source)
+    if found != identity:
+        raise ManifestChangedError(
+            f"{source} was changed while it was being cleaned (it was {identity}, now it is {found}); clean it again."
+        )
 
 
 class Publication:

@@ -26,6 +26,7 @@ from menulens.core.manifest import (
     Publication,
     Store,
     Writer,
+    unchanged,
 )
 from menulens.core.rules import CleaningRules
 from menulens.core.scan import BLOCK_BYTES, LONGEST_LINE_BYTES, ManifestError, Scan, line_blocks, scan
@@ -37,20 +38,24 @@ _LOOK = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A range of the manifest's bytes that starts and ends at lines' ends."""
+    """A range of the manifest's bytes that starts and ends at lines' ends.
+
+    ``identity`` tells which manifest was cut: every step refuses to go on with another under the same name.
+    """
 
     index: int
     start: int
     end: int
+    identity: str
 
-    def to_json(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, Any]:
         """Return what a Map state hands to its steps."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, int]) -> Part:
+    def from_json(cls, value: dict[str, Any]) -> Part:
         """Read what :meth:`to_json` gave."""
-        return cls(value["index"], value["start"], value["end"])
+        return cls(value["index"], value["start"], value["end"], value["identity"])
 
     def place(self, work: str, name: str) -> str:
         """Return the location of one of the part's files in the work folder."""
@@ -65,6 +70,7 @@ def plan_parts(store: Store, source: str, part_bytes: int = PART_BYTES) -> list[
     ManifestError
         If a line is longer than memory should hold.
     """
+    identity = store.identity(source)
     size = store.size(source)
     borders = [0]
     while borders[-1] + part_bytes < size:
@@ -73,7 +79,9 @@ def plan_parts(store: Store, source: str, part_bytes: int = PART_BYTES) -> list[
             break
         borders.append(border)
     borders.append(size)
-    return [Part(index, borders[index], borders[index + 1]) for index in range(len(borders) - 1)]
+    with unchanged(store, source, identity):
+        pass
+    return [Part(index, borders[index], borders[index + 1], identity) for index in range(len(borders) - 1)]
 
 
 def _next_line(store: Store, source: str, position: int, size: int) -> int:
@@ -96,7 +104,7 @@ def scan_part(
     store: Store, source: str, rules: CleaningRules, part: Part, work: str, *, reindex: bool = False
 ) -> dict[str, Any]:
     """Scan one part; return its number of lines."""
-    with store.open(source, part.start, part.end) as stream:
+    with unchanged(store, source, part.identity, part.start, part.end) as stream:
         scanned = scan(stream, rules, reindex)
     groups = array("Q", sorted(scanned.groups))
     _write(store, part.place(work, "codes"), scanned.codes)
@@ -126,8 +134,10 @@ def join_parts(
     ------
     DatasetTooSmallError
         If it can't be split, or a category is under the minimum.
+    ManifestChangedError
+        If the manifest is not the one that was cut into parts; the other steps raise it, too.
     """
-    joined = Scan(bytearray(), array("I"), set(), _sha256(store, source))
+    joined = Scan(bytearray(), array("I"), set(), _sha256(store, source, parts[0].identity))
     lengths = []
     for part in parts:
         codes = _read(store, part.place(work, "codes"))
@@ -137,7 +147,7 @@ def join_parts(
         joined.groups.update(_numbers("Q", _read(store, part.place(work, "groups"))))
 
     def blocks() -> Iterator[bytes]:
-        with store.open(source) as stream:
+        with unchanged(store, source, parts[0].identity) as stream:
             yield from line_blocks(stream)
 
     verdicts = decide(joined, rules, reindex, blocks)
@@ -180,7 +190,7 @@ def write_part(
             setattr(files, name, writer)
         distributor = Distributor(rules, reindex, files)
         first = int.from_bytes(verdicts[:8], "little") + 1
-        with store.open(source, part.start, part.end) as stream:
+        with unchanged(store, source, part.identity, part.start, part.end) as stream:
             distributor.take(line_blocks(stream), memoryview(verdicts)[8:], first)
         for file in (files.train, files.eval, files.rejects):
             file.publish()
@@ -235,9 +245,9 @@ def clean_in_parts(
     return publish_parts(store, parts, work, destination, reindexed=sum(one["reindexed"] for one in written))
 
 
-def _sha256(store: Store, source: str) -> str:
+def _sha256(store: Store, source: str, identity: str) -> str:
     digest = hashlib.sha256()
-    with store.open(source) as stream:
+    with unchanged(store, source, identity) as stream:
         while piece := stream.read(BLOCK_BYTES):
             digest.update(piece)
     return digest.hexdigest()

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from menulens.core.manifest import DatasetTooSmallError, clean
-from menulens.core.partition import Part, clean_in_parts, plan_parts
+from menulens.core.manifest import DatasetTooSmallError, ManifestChangedError, clean
+from menulens.core.partition import Part, clean_in_parts, join_parts, plan_parts, scan_part, write_part
 from tests.unit.core.generators.manifests import MemoryStore, any_manifest, any_rules, lines, of_lines
 
 
@@ -41,3 +41,23 @@ def should_publish_nothing_of_a_dataset_that_is_too_small() -> None:
     with pytest.raises(DatasetTooSmallError, match="'meal' has 2 photos, 8 fewer"):
         clean_in_parts("in.manifest", any_rules(min_per_category=10), "out", store=store, work="work", part_bytes=500)
     assert not [location for location in store.objects if location.startswith("out/")]
+
+
+@pytest.mark.parametrize("step", ["scan", "join", "write"])
+def should_notice_a_manifest_that_changes_between_the_steps(step: str) -> None:
+    store, rules = MemoryStore(**{"in.manifest": any_manifest(60)}), any_rules()
+    parts = plan_parts(store, "in.manifest", 5_000)
+    if step != "scan":
+        for part in parts:
+            scan_part(store, "in.manifest", rules, part, "work")
+    if step == "write":
+        join_parts(store, "in.manifest", rules, parts, "work")
+    # As long as before, line for line: only what the object is told by can tell.
+    store.objects["in.manifest"] = any_manifest(60).replace(b"11-20T", b"11-21T")
+    with pytest.raises(ManifestChangedError, match=r"in\.manifest was changed while it was being cleaned"):
+        if step == "scan":
+            scan_part(store, "in.manifest", rules, parts[0], "work")
+        elif step == "join":
+            join_parts(store, "in.manifest", rules, parts, "work")
+        else:
+            write_part(store, "in.manifest", rules, parts[0], "work")

@@ -1,5 +1,6 @@
 """Manifest lines, good and bad, and a store in memory."""
 
+import hashlib
 import io
 import json
 from typing import Any
@@ -145,6 +146,9 @@ class MemoryStore:
 
     def size(self, location: str) -> int:
         return len(self.objects[location])
+
+    def identity(self, location: str) -> str:
+        return hashlib.sha256(self.objects[location]).hexdigest()
 
     def delete(self, location: str) -> None:
         self.objects.pop(location, None)
