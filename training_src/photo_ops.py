@@ -2,7 +2,7 @@
 
 A photo is measured before it is decoded, and one over the caps is never decoded. JPEGs far larger than needed are
 decoded at a half, a quarter or an eighth (scaled DCT), which is several times as fast. A PNG's transparency is laid on
-white, as a page shows it.
+white, as a page shows it, and a JPEG is turned as its EXIF orientation says, as browsers do.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import tensorflow as tf
+from orientation import jpeg_orientation, upright
 
 # What may be wrong with a photo, by code; a decoded photo has code 0.
 REASONS: Final = (
@@ -49,7 +50,8 @@ def decode_photo(photo: Any, limits: PhotoLimits) -> Any:
     pixels = tf.cond(is_png, lambda: _decode_png(photo), lambda: _decode_jpeg(photo, size))
     pixels.set_shape([None, None, 3])
     resized = tf.image.resize(pixels, [size, size], method="bilinear", antialias=True)
-    return tf.clip_by_value(resized, 0.0, 1.0)
+    orientation = tf.cond(is_png, lambda: tf.constant(1), lambda: jpeg_orientation(photo))
+    return tf.clip_by_value(upright(resized, orientation), 0.0, 1.0)
 
 
 def _decode_png(photo: Any) -> Any:
