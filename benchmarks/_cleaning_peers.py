@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 CATEGORIES = ["meal", "sweets", "drink", "fruit", "vegetable", "not-for-training"]
@@ -53,9 +54,9 @@ def _loop(manifest: str, folder: str, fields: Callable[[bytes], tuple[str, int |
         Path(folder, "train").open("wb") as train,
         Path(folder, "eval").open("wb") as held,
     ):
-        for line, source in zip(file, firsts, strict=True):
-            if source is not None and 0 <= photos[source] < 5:
-                restaurant = source.split("/", 5)[4]
+        for line, first in zip(file, firsts, strict=True):
+            if first is not None and 0 <= photos[first] < 5:
+                restaurant = first.split("/", 5)[4]
                 (held if crc32(restaurant.encode()) < BORDER else train).write(line)
                 kept += 1
     return kept
@@ -71,7 +72,7 @@ def orjson(manifest: str, folder: str) -> int:
     return _with_loads(manifest, folder, package.loads)
 
 
-def _with_loads(manifest: str, folder: str, loads: Callable[[bytes], object]) -> int:
+def _with_loads(manifest: str, folder: str, loads: Callable[[bytes], Any]) -> int:
     def fields(line: bytes) -> tuple[str, int | str, str] | None:
         try:
             value = loads(line)
@@ -136,7 +137,7 @@ def polars(manifest: str, folder: str) -> int:
     for side in (False, True):
         part = kept.filter(pl.col("held") == side).select("line")
         part.write_csv(Path(folder, str(side)), include_header=False, quote_style="never")
-    return kept.height
+    return int(kept.height)
 
 
 def polars_typed(manifest: str, folder: str) -> int:
@@ -167,7 +168,7 @@ def polars_typed(manifest: str, folder: str) -> int:
     for side in (False, True):
         part = kept.filter(pl.col("held") == side).select("line")
         part.write_csv(Path(folder, str(side)), include_header=False, quote_style="never")
-    return kept.height
+    return int(kept.height)
 
 
 def duckdb(manifest: str, folder: str) -> int:
