@@ -75,7 +75,7 @@ class S3Reader(io.RawIOBase):
                 if failures == READ_ATTEMPTS:
                     raise StorageError(
                         f"{self._location}: reading broke off at byte {self._position} "
-                        f"{READ_ATTEMPTS} times in a row: {error}."
+                        f"{READ_ATTEMPTS} times: {error}."
                     ) from error
                 continue
             data += piece
