@@ -8,7 +8,6 @@ dictionary of photos in memory and read twice, as the task demands. Prints JSON:
 # ruff: noqa: PLC0415, ARG001 (each process imports one peer; all peers are called alike)
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -201,11 +200,16 @@ def duckdb(manifest: str, folder: str) -> int:
 def ours(manifest: str, folder: str) -> int:
     from menulens.core.manifest import clean
     from menulens.core.rules import Category, CleaningRules
-    from menulens.storage import Storage
+    from menulens.storage import Storage, is_s3
 
+    storage = Storage()
+    if is_s3(manifest):
+        import boto3
+
+        storage, folder = Storage(boto3.client("s3")), f"{manifest}-cleaned"
     categories = tuple(Category(key, key != "not-for-training") for key in CATEGORIES)
     rules = CleaningRules(ATTRIBUTE, categories, "menu-photos", "photos/", 0.2, 10, "^photos/([^/]+)/")
-    return int(clean(manifest, rules, folder, store=Storage()).card["kept"])
+    return int(clean(manifest, rules, folder, store=storage).card["kept"])
 
 
 PEERS = {
@@ -223,14 +227,15 @@ if __name__ == "__main__":
     peer = PEERS[sys.argv[1]]
     started, processor = time.perf_counter(), time.process_time()
     count = peer(sys.argv[2], sys.argv[3])
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    # Not ru_maxrss: that starts with what the process that started this one held.
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(
         json.dumps(
             {
                 "kept": count,
                 "seconds": time.perf_counter() - started,
                 "processor": time.process_time() - processor,
-                "peak": used.ru_maxrss >> 10,
+                "peak": int(peak.split()[1]) >> 10,
             }
         )
     )
