@@ -68,7 +68,7 @@ class Photos(_Section):
 class Labeling(_Section):
     """How people are asked."""
 
-    provider: Literal["portal", "ground_truth"] = "ground_truth"
+    provider: Literal["ground_truth"] = "ground_truth"
     label_attribute: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=127)] = (
         "menu-category"
     )
