@@ -3,7 +3,7 @@
     python benchmarks/pipe.py [--pairs N] [--bytes N]
 
 PipeModeDataset needs Python 3.10 with tensorflow-cpu 2.14.1 and sagemaker-tensorflow: $MENULENS_PYTHON310, or
-python3.10 on PATH, gets an environment in a cache folder. Where there is none, its line says so.
+python3.10 on PATH, gets an environment in a cache folder. Where it can't be measured, its line says why.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from menulens.core.recordio import frame  # noqa: E402
 
-PEER = ["tensorflow-cpu==2.14.1", "sagemaker-tensorflow", "numpy<2"]
+PEER = ["tensorflow-cpu==2.14.1", "sagemaker-tensorflow==2.14.0.1.20.0", "numpy<2"]
 
 # Each program reads one FIFO; the pairs go through tf.data and are counted there where the reader is a dataset.
 PROGRAMS = {
@@ -123,17 +123,33 @@ def measure(program: str, python: str, pairs: int, size: int) -> float:
         return float(result["pairs"] / result["seconds"])
 
 
-def peer_python() -> str | None:
-    """Return a Python 3.10 that has PipeModeDataset, installed if need be; None where there is no Python 3.10."""
-    base = os.environ.get("MENULENS_PYTHON310") or shutil.which("python3.10")
+def peer_python() -> tuple[str | None, str]:
+    """Return a Python 3.10 that has PipeModeDataset, installed if need be; or None and why there is none."""
+    variable = os.environ.get("MENULENS_PYTHON310")
+    base = variable or shutil.which("python3.10")
     if base is None:
-        return None
+        return None, "no python3.10 on PATH; MENULENS_PYTHON310 may name one"
+    # A version manager's python3.10 may be on PATH and still not run.
+    try:
+        said = subprocess.run([base, "-V"], capture_output=True, text=True, timeout=30, check=False)
+    except OSError as error:
+        return None, f"MENULENS_PYTHON310: {error}"
+    if said.returncode or not said.stdout.startswith("Python 3.10."):
+        found = (said.stdout or said.stderr).strip().partition("\n")[0]
+        return None, f"{base} is no working Python 3.10 ({found}); MENULENS_PYTHON310 may name one"
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "menulens/pipemode"
     python = home / "bin/python"
-    if not python.exists():
-        subprocess.run([base, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *PEER], check=True)
-    return str(python)
+    if not (home / "ready").exists():
+        for command in (
+            [base, "-m", "venv", "--clear", str(home)],
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PEER],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+                return None, f"{' '.join(PEER)} can't be installed: {last}"
+        (home / "ready").touch()
+    return str(python), ""
 
 
 def main() -> None:
@@ -143,7 +159,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    peer = peer_python()
+    peer, why_not = peer_python()
     print(
         f"{options.pairs:,} pairs of {options.bytes:,} bytes, median of {options.rounds} rounds, {os.cpu_count()} cores"
     )
@@ -155,9 +171,9 @@ def main() -> None:
                 speeds[name].append(measure(program, python, options.pairs, options.bytes))
     for name, found in speeds.items():
         if found:
-            print(f"  {name:<34} {sorted(found)[len(found) // 2]:>8,.0f} pairs/s")
+            print(f"  {name:<34} {sorted(found)[len(found) // 2]:>8,.0f} pairs/s", flush=True)
         else:
-            print(f"  {name:<34} not measured: no python3.10 here (set MENULENS_PYTHON310)")
+            print(f"  {name:<34} not measured: {why_not}")
     print(time.strftime("  %Y-%m-%d"))
 
 

@@ -1,21 +1,24 @@
 """Exact search: 200,000 x 1,024, cosine, the ten nearest; beside a bare product and faiss.
 
 The floor is what the index can't beat with numpy: one matrix-vector product and an argpartition, no checks, no ids, no
-order among equals. faiss Flat is the peer. Each answers the same queries, one at a time; answers are compared.
+order among equals. faiss Flat is the peer, in a process of its own, as it lives in ``.venv-bench``. Each answers the
+same queries, one at a time, on all cores; answers are compared.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import json
 import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import psutil
 
+from benchmarks._peers import HOW, python_with_peers
 from menulens.search.index import ExactIndex, Vectors, normalised
 
 ROWS, WIDTH, K, QUERIES, WARM = 200_000, 1024, 10, 60, 5
@@ -52,13 +55,23 @@ def main() -> None:
         return [ids[place] for place in best[np.argsort(-scores[best])]]
 
     _same(ours, _measure("floor: x @ q, argpartition", queries, floor), "the floor")
-    if importlib.util.find_spec("faiss") is None:
-        print("faiss Flat: not installed here")
+    _faiss(vectors, queries, ids, ours)
+
+
+def _faiss(vectors: Vectors, queries: Vectors, ids: list[str], ours: list[list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder, "vectors.npy"), vectors)
+        np.save(Path(folder, "queries.npy"), queries)
+        command = [python_with_peers(), str(Path(__file__).with_name("_search_peers.py")), folder, str(K), str(WARM)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "No module named 'faiss'" in done.stderr:
+        print(f"{'faiss Flat':<28} not measured: faiss is not installed here ({HOW})")
         return
-    flat: Any = importlib.import_module("faiss").IndexFlatIP(WIDTH)
-    flat.add(vectors)
-    theirs = _measure("faiss Flat", queries, lambda query: [ids[place] for place in flat.search(query[None], K)[1][0]])
-    _same(ours, theirs, "faiss")
+    if done.returncode:
+        raise SystemExit(f"faiss failed:\n{done.stderr}")
+    told = json.loads(done.stdout)
+    _print(f"faiss {told['version']} Flat", told["milliseconds"])
+    _same(ours, [[ids[place] for place in places] for places in told["places"]], "faiss")
 
 
 def _measure(name: str, queries: Vectors, ask: Callable[[Vectors], list[str]]) -> list[list[str]]:
@@ -69,8 +82,12 @@ def _measure(name: str, queries: Vectors, ask: Callable[[Vectors], list[str]]) -
         began = time.perf_counter()
         answers.append(ask(query))
         times.append((time.perf_counter() - began) * 1000)
-    print(f"{name:<28} p50 {np.percentile(times, 50):7.1f} ms   p95 {np.percentile(times, 95):7.1f} ms")
+    _print(name, times)
     return answers
+
+
+def _print(name: str, times: list[float]) -> None:
+    print(f"{name:<28} p50 {np.percentile(times, 50):7.1f} ms   p95 {np.percentile(times, 95):7.1f} ms", flush=True)
 
 
 def _same(ours: list[list[str]], theirs: list[list[str]], who: str) -> None:

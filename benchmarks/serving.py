@@ -3,7 +3,8 @@
     python benchmarks/serving.py [MODEL_DIR] [--seconds S] [--python PYTHON]
 
 MODEL_DIR is an unpacked model.tar.gz; without one, EfficientNet-Lite0 under an untrained head is served, which costs
-the same. The server runs in the serving environment (.venv-serving).
+the same. The server runs in the serving environment (.venv-serving). The floor is the model called in a process, no
+HTTP, no base64, one photo at a time and eight.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import requests
 from PIL import Image, ImageDraw
@@ -42,22 +44,26 @@ def any_photo(seed: int) -> bytes:
 def load(url: str, photos: list[bytes], clients: int, seconds: float) -> tuple[float, float, float]:
     """Ask for some time; return photos a second, and the median and 95th percentile of milliseconds waited."""
     waits: list[float] = []
+    errors: list[Exception] = []
     end = time.monotonic() + seconds
 
     def client(number: int) -> None:
         session = requests.Session()
         step = number
-        while time.monotonic() < end:
-            started = time.monotonic()
-            answer = session.post(
-                f"{url}/invocations",
-                data=photos[step % len(photos)],
-                headers={"Content-Type": "image/jpeg"},
-                timeout=60,
-            )
-            answer.raise_for_status()
-            waits.append((time.monotonic() - started) * 1000)
-            step += clients
+        try:
+            while time.monotonic() < end:
+                started = time.monotonic()
+                answer = session.post(
+                    f"{url}/invocations",
+                    data=photos[step % len(photos)],
+                    headers={"Content-Type": "image/jpeg"},
+                    timeout=60,
+                )
+                answer.raise_for_status()
+                waits.append((time.monotonic() - started) * 1000)
+                step += clients
+        except requests.RequestException as error:
+            errors.append(error)
 
     started = time.monotonic()
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
@@ -65,6 +71,8 @@ def load(url: str, photos: list[bytes], clients: int, seconds: float) -> tuple[f
         thread.start()
     for thread in threads:
         thread.join()
+    if errors:
+        raise SystemExit(f"a request failed: {errors[0]}")
     waits.sort()
     return len(waits) / (time.monotonic() - started), waits[len(waits) // 2], waits[int(len(waits) * 0.95)]
 
@@ -87,8 +95,48 @@ facts = {"model_version": "none", "classes": ["a", "b"], "vector_width": card.wi
 limits = PhotoLimits(224, 20_000_000, 50_000_000)
 write_archive(Classifier(model, card, ["a", "b"]), limits, facts, {}, folder / "model")
 """
-    subprocess.run([sys.executable, "-c", program, str(REPOSITORY), str(folder)], check=True, stderr=subprocess.DEVNULL)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(REPOSITORY), str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"the archive can't be made:\n{done.stderr}")
     return folder / "model"
+
+
+FLOOR = """
+import sys, time
+from pathlib import Path
+import tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+photos = [file.read_bytes() for file in sorted(Path(sys.argv[2]).iterdir())]
+for batch in (1, 8):
+    groups = [tf.constant(photos[start : start + batch]) for start in range(0, len(photos), batch)]
+    for group in groups[:2]:
+        serve(photo=group)
+    started, done = time.monotonic(), 0
+    while time.monotonic() - started < float(sys.argv[3]):
+        serve(photo=groups[done % len(groups)])
+        done += 1
+    print(batch, batch * done / (time.monotonic() - started))
+"""
+
+
+def floor(model_dir: Path, photos: list[bytes], seconds: float, python: str) -> None:
+    """Print the photos a second of the model alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, photo in enumerate(photos):
+            Path(folder, f"{number:03d}.jpg").write_bytes(photo)
+        done = subprocess.run(
+            [python, "-c", FLOOR, str(model_dir / "1"), folder, str(seconds)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise SystemExit(f"the model can't be called:\n{done.stderr}")
+    for line in done.stdout.splitlines():
+        batch, rate = line.split()
+        print(f"  floor: the model alone, {batch} at a time    {float(rate):6.1f} photos/s", flush=True)
 
 
 def main() -> None:
@@ -98,6 +146,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--python", default=str(REPOSITORY / ".venv-serving/bin/python"))
     options = parser.parse_args()
+    if not Path(options.python).exists():
+        raise SystemExit(f"{options.python} is missing: make setup")
     with tempfile.TemporaryDirectory() as folder:
         measure(options.model_dir or any_archive(Path(folder)), options.seconds, options.python)
 
@@ -117,26 +167,35 @@ def measure(model_dir: Path, seconds: float, python: str) -> None:
         "--port",
         str(port),
     ]
-    server = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            try:
-                if requests.get(f"{url}/ping", timeout=2).status_code == 200:
-                    break
-            except requests.ConnectionError:
-                time.sleep(0.2)
-        photos = [any_photo(seed) for seed in range(32)]
-        load(url, photos, 8, 3)  # every batch size traced and warm
-        size = sum(map(len, photos)) / len(photos) / 1000
-        print(f"JPEG 800×600, {size:.0f} KB, {seconds:.0f} s each, {os.cpu_count()} cores for clients, too")
-        for clients in (1, 8):
-            rate, median, slow = load(url, photos, clients, seconds)
-            print(
-                f"  {clients} client{'s' * (clients > 1):<2} {rate:6.1f} photos/s   p50 {median:.0f}, p95 {slow:.0f} ms"
-            )
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    photos = [any_photo(seed) for seed in range(32)]
+    size = sum(map(len, photos)) / len(photos) / 1000
+    print(f"JPEG 800×600, {size:.0f} KB, {seconds:.0f} s each, {os.cpu_count()} cores for clients, too", flush=True)
+    floor(model_dir, photos, seconds, python)
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(command, cwd=REPOSITORY, stderr=log)
+        try:
+            wait_for(f"{url}/ping", server, log)
+            load(url, photos, 8, 3)  # every batch size traced and warm
+            for clients in (1, 8):
+                rate, median, slow = load(url, photos, clients, seconds)
+                who = f"{clients} client{'s' * (clients > 1)}"
+                print(f"  {who:<36} {rate:6.1f} photos/s   p50 {median:.0f}, p95 {slow:.0f} ms", flush=True)
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    """Wait until the server answers."""
+    end = time.monotonic() + 120
+    while server.poll() is None and time.monotonic() < end:
+        try:
+            if requests.get(url, timeout=2).status_code == requests.codes.ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    log.seek(0)
+    raise SystemExit(f"the server does not answer:\n{log.read().decode(errors='replace')}")
 
 
 if __name__ == "__main__":
