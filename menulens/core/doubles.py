@@ -7,12 +7,13 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import compress, groupby
+from itertools import compress, count, groupby
+from math import isqrt
 
 from menulens.core.lines import Reject
 from menulens.core.scan import CODE_OF, FIRST_REJECT, KeyReader
 
-PARTITION_LINES = 300_000  # lines looked at in one go: what bounds the memory
+PARTITION_LINES = 150_000  # lines looked at in one go: what bounds the memory
 _LINE_BYTES = 8
 _DIGEST_BYTES = 16
 _RECORD = _DIGEST_BYTES + _LINE_BYTES
@@ -22,20 +23,35 @@ _IS_GOOD = bytes(code < FIRST_REJECT for code in range(256))
 
 def suspects(codes: bytes | bytearray, crcs: array[int]) -> array[int]:
     """Return the lines (from 0, ascending) with a good label whose CRC-32 is not theirs alone."""
-    partitions = max(1, min(256, len(codes) // PARTITION_LINES))
-    # The CRC's lowest byte tells the partition; a stride takes it from every number at once.
-    lowest = crcs.tobytes()[0 if array("I", [1]).tobytes()[0] else crcs.itemsize - 1 :: crcs.itemsize]
+    # In two steps, because every one of them looks at all that the one before left.
+    wanted = len(codes) // PARTITION_LINES
+    outer = max(1, min(256, isqrt(wanted)))
+    inner = max(1, min(256, -(-wanted // outer)))
     good = codes.translate(_IS_GOOD)
     found = array("Q")
-    for partition in range(partitions):
-        chosen = bytes(value % partitions == partition for value in range(256))
-        mask = _both(lowest.translate(chosen), good)
-        part = list(compress(crcs, mask))
-        counted = Counter(part)
-        double = set(compress(counted, map((1).__ne__, counted.values())))
-        if double:
-            found.extend(compress(compress(range(len(codes)), mask), map(double.__contains__, part)))
+    for chosen in _shares(outer):
+        mask = _both(_byte(crcs, 0).translate(chosen), good)
+        part = array("I", compress(crcs, mask))
+        lines = array("I", compress(count(), mask))
+        for chosen_of_part in _shares(inner):
+            mask = _byte(part, 1).translate(chosen_of_part)
+            counted = Counter(compress(part, mask))
+            double = set(compress(counted, map((1).__ne__, counted.values())))
+            del counted
+            if double:
+                found.extend(compress(compress(lines, mask), map(double.__contains__, compress(part, mask))))
     return array("Q", sorted(found))
+
+
+def _shares(parts: int) -> Iterable[bytes]:
+    """Give, for each part, a table that tells which values of a byte belong to it."""
+    return (bytes(value % parts == part for value in range(256)) for part in range(parts))
+
+
+def _byte(numbers: array[int], place: int) -> bytes:
+    """Return one byte of every number; 0 is the lowest."""
+    place = place if array("H", [1]).tobytes()[0] else numbers.itemsize - 1 - place
+    return memoryview(numbers).cast("B")[place :: numbers.itemsize].tobytes()
 
 
 def _both(left: bytes | bytearray, right: bytes | bytearray) -> bytes:

@@ -29,6 +29,7 @@ CODE_OF = {reject: FIRST_REJECT + place for place, reject in enumerate(REJECT_CO
 HUMAN_BIT, EVAL_BIT = 2, 1
 MOST_GROUPS = 250_000  # beyond it, restaurants are not counted: a set of them all would be the largest thing in memory
 _GOOD = bytes(range(FIRST_REJECT))
+_UNLABELED = CODE_OF[Reject.UNLABELED]
 _HUMAN = {b"yes": HUMAN_BIT}
 _MOST_CACHED = 1 << 16
 _SHAPES = 4
@@ -141,7 +142,12 @@ class KeyReader:
             codes += good[done:place]
             crcs += sums[done:place]
             done = place
-            for line in rows.odd[place].split(b"\n")[:-1]:
+            odd = rows.odd[place]
+            if any(unlabeled.match(odd) for unlabeled in self._unlabeled):
+                codes.append(_UNLABELED)
+                crcs.append(0)
+                continue
+            for line in odd.split(b"\n")[:-1]:
                 self._append(line, codes, crcs)
         codes += good[done:]
         crcs += sums[done:]
@@ -224,7 +230,7 @@ class KeyReader:
                 return self._prefix + columns[shape.key][0], code
         for shape in self._unlabeled:
             if (found := shape.match(ended)) and is_utf8(line):
-                return self._prefix + found.groups()[shape.key], CODE_OF[Reject.UNLABELED]
+                return self._prefix + found.groups()[shape.key], _UNLABELED
         return None
 
     def _sides_of_keys(self, keys: Sequence[bytes]) -> Iterable[int]:

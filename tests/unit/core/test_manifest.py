@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from menulens.core import doubles
 from menulens.core import scan as scanning
 from menulens.core.lines import Reject
 from menulens.core.manifest import Cleaned, DatasetTooSmallError, ManifestError, clean, dataset_id
@@ -449,3 +450,15 @@ def should_not_take_two_broken_lines_for_one() -> None:
         scanning.KeyReader(rules).block(of_lines([good, good[:cut], good[cut:], good]), codes, crcs)
         assert len(codes) == 4, "a string must not reach into the next line"
         assert codes[1] == codes[2] == scanning.CODE_OF[Reject.BROKEN_JSON] or cut == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 255])), max_size=60), st.integers(1, 60))
+def should_suspect_every_line_whose_hash_stands_twice(drawn: list[tuple[int, int]], partition_lines: int) -> None:
+    drawn = drawn + drawn[::3] + drawn[::5]
+    codes, crcs = bytearray(code for _, code in drawn), scanning.array("I", [crc for crc, _ in drawn])
+    good = Counter(crc for crc, code in drawn if code < scanning.FIRST_REJECT)
+    expected = [line for line, (crc, code) in enumerate(drawn) if code < scanning.FIRST_REJECT and good[crc] > 1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doubles, "PARTITION_LINES", partition_lines)
+        assert doubles.suspects(codes, crcs).tolist() == expected
