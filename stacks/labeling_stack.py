@@ -14,6 +14,7 @@ from menulens.core import keys, names
 from menulens.settings import Settings
 from stacks.steps.base import Inputs, Machine, finding, machine_arn, may_put_events, path, put_event
 from stacks.steps.cleaning import CleanManifest
+from stacks.steps.cleaning_parts import CleanInParts
 from stacks.steps.labeling import BuildInputManifest, CreateLabelingJob, LocateLabels, MergeLabels, TakeSnapshot
 
 CLEANED = "cleaned"
@@ -41,6 +42,7 @@ class LabelingStack(Stack):
         self._merge = MergeLabels(self, "MergeLabels", settings=settings)
         self._snapshot = TakeSnapshot(self, "TakeSnapshot", settings=settings)
         self._clean = CleanManifest(self, "CleanManifest", settings=settings)
+        self._parts = CleanInParts(self, "CleanInParts", settings=settings)
         clean = self._clean_machine()
         self.machines: dict[names.Machine, sfn.StateMachine] = {
             "clean": clean,
@@ -104,19 +106,19 @@ class LabelingStack(Stack):
         locate = self._locate.state(scope, "LocateLabels")
         merge = self._merge.state(scope, "MergeLabels")
         clean = self._clean.state(scope, "CleanManifest")
-        merge.next(clean)
-        clean.next(
-            put_event(
-                scope,
-                "TellDatasetReady",
-                settings=self._settings,
-                detail_type=keys.DATASET_READY,
-                detail={
-                    keys.DATASET: sfn.JsonPath.string_at(path(keys.DATASET)),
-                    keys.DATASET_URI: sfn.JsonPath.string_at(path(keys.DATASET_URI)),
-                },
-            )
+        ready = put_event(
+            scope,
+            "TellDatasetReady",
+            settings=self._settings,
+            detail_type=keys.DATASET_READY,
+            detail={
+                keys.DATASET: sfn.JsonPath.string_at(path(keys.DATASET)),
+                keys.DATASET_URI: sfn.JsonPath.string_at(path(keys.DATASET_URI)),
+            },
         )
+        clean.next(ready)
+        plan = self._parts.state(scope, one_function=clean, ready=ready)
+        merge.next(plan)
         locate.next(
             sfn.Choice(scope, "AllLabelsIn")
             .when(
@@ -125,12 +127,12 @@ class LabelingStack(Stack):
             )
             .when(sfn.Condition.boolean_equals(path(keys.READY), False), self._wait(scope).next(locate))
             .when(sfn.Condition.is_not_null(path(keys.EARLIER_MANIFEST)), cast("sfn.IChainable", merge))
-            .otherwise(cast("sfn.IChainable", clean))
+            .otherwise(cast("sfn.IChainable", plan))
         )
         by_job = (
             sfn.Choice(scope, "ByJobOrManifest")
             .when(sfn.Condition.is_not_null(path(keys.LABELING_JOB)), cast("sfn.IChainable", locate))
-            .otherwise(cast("sfn.IChainable", clean))
+            .otherwise(cast("sfn.IChainable", plan))
         )
         return Machine(
             self,
@@ -140,10 +142,12 @@ class LabelingStack(Stack):
             definition=self._inputs.state(scope, "clean").next(by_job),
             statements=[
                 *(step.invoke for step in (self._inputs, self._locate, self._merge, self._clean)),
+                *self._parts.statements,
                 may_put_events(),
             ],
             timeout=Duration.days(self._settings.labeling.job_days + 2),
             comment="Makes a dataset of an augmented manifest",
+            acknowledged=self._parts.acknowledged,
         ).state_machine
 
     def _snapshot_machine(self, clean: sfn.StateMachine) -> sfn.StateMachine:

@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from menulens.core import names
+from menulens.labeling.parts import WORK_PREFIX
 from menulens.settings import Settings
 from stacks.steps.base import Inputs, acknowledge, bucket_name, removal_policy
 
@@ -35,7 +36,18 @@ class StorageStack(Stack):
         self._logs = self._access_logs()
         self.photos: s3.IBucket = self._photos()
         self.labels = self._bucket("labels")
-        self.datasets = self._bucket("datasets")
+        self.datasets = self._bucket(
+            "datasets",
+            lifecycle=[
+                # Between the steps of one execution, which a person may redrive for 14 days; as large as the manifest.
+                s3.LifecycleRule(
+                    id="expire-work",
+                    prefix=WORK_PREFIX,
+                    expiration=Duration.days(14),
+                    noncurrent_version_expiration=Duration.days(1),
+                )
+            ],
+        )
         self.models = self._bucket("models")
         self.vectors = self._bucket(
             "vectors",

@@ -60,6 +60,9 @@ STARTS_CLEAN = (
     f"{MANAGE_RULE}StepFunctionsExecutionRule",
 )
 LIST_PHOTOS, LIST_LABELS = f"s3:ListBucket on {room('photos')}", f"s3:ListBucket on {room('labels')}"
+LIST_BOTH = f"s3:ListBucket on {room('labels')}, {room('datasets')}"
+MANIFESTS = f"{room('labels', '*')}, {room('datasets', 'inbox/*')}"
+WORK = room("datasets", "work/*")
 READ_PHOTOS = f"s3:GetObject on {room('photos', 'photos/*')}"
 ROLES = {
     "What the step check_input of menulens-local may do": step("check-input"),
@@ -99,6 +102,26 @@ ROLES = {
         f"s3:AbortMultipartUpload, s3:DeleteObject, s3:PutObject on {room('datasets', '*')}",
         f"DENY s3:DeleteObject, s3:PutObject on {room('datasets', 'inbox/*')}",
     ),
+    "What the step plan_cleaning of menulens-local may do": step(
+        "plan-cleaning", LIST_BOTH, f"s3:GetObject on {MANIFESTS}"
+    ),
+    "What the step scan_part of menulens-local may do": step(
+        "scan-part", LIST_BOTH, f"s3:GetObject on {MANIFESTS}", write(WORK)
+    ),
+    "What the step join_parts of menulens-local may do": step(
+        "join-parts", LIST_BOTH, f"s3:GetObject on {MANIFESTS}, {WORK}", write(WORK)
+    ),
+    "What the step write_part of menulens-local may do": step(
+        "write-part", LIST_BOTH, f"s3:GetObject on {MANIFESTS}, {WORK}", write(WORK)
+    ),
+    "What the step publish_parts of menulens-local may do": step(
+        "publish-parts",
+        f"s3:ListBucket on {room('datasets')}",
+        f"s3:GetObject on {WORK}, {room('datasets', '*/card.json')}",
+        write(room("datasets", "*/train.manifest", "*/eval.manifest", "*/rejects.jsonl", "*/card.json")),
+        f"s3:DeleteObject on {room('datasets', '*/card.json')}",
+        f"DENY s3:DeleteObject, s3:PutObject on {room('datasets', 'inbox/*')}",
+    ),
     "What a labeling job may do": {
         LIST_PHOTOS,
         LIST_LABELS,
@@ -121,7 +144,13 @@ ROLES = {
         PUT_EVENTS,
     ),
     "What the state machine menulens-local-clean may do": machine(
-        *(f"{LAMBDA}{name}" for name in ("locate-labels", "merge-labels", "clean-manifest")), PUT_EVENTS
+        *(f"{LAMBDA}{name}" for name in ("locate-labels", "merge-labels", "clean-manifest", "plan-cleaning")),
+        *(f"{LAMBDA}{name}" for name in ("scan-part", "join-parts", "write-part", "publish-parts")),
+        f"states:StartExecution on {STATES}stateMachine:menulens-local-clean",
+        "states:DescribeExecution, states:RedriveExecution, states:StopExecution on "
+        f"{STATES}execution:menulens-local-clean:*, {STATES}execution:menulens-local-clean/scan:*, "
+        f"{STATES}execution:menulens-local-clean/write:*",
+        PUT_EVENTS,
     ),
     "What the state machine menulens-local-snapshot may do": machine(f"{LAMBDA}take-snapshot", *STARTS_CLEAN),
     **{

@@ -49,6 +49,19 @@ def should_log_every_access_and_tell_of_every_object(buckets: dict[str, Any], ro
     assert found["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
 
 
+def should_let_the_work_between_steps_expire_and_no_dataset(buckets: dict[str, Any]) -> None:
+    rules = buckets[bucket("datasets")]["LifecycleConfiguration"]["Rules"]
+    assert [rule for rule in rules if "ExpirationInDays" in rule] == [
+        {
+            "Id": "expire-work",
+            "Status": "Enabled",
+            "Prefix": "work/",
+            "ExpirationInDays": 14,
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+        }
+    ]
+
+
 def should_not_log_the_log_of_accesses(buckets: dict[str, Any]) -> None:
     assert "LoggingConfiguration" not in buckets[bucket("access-logs")]
     assert "NotificationConfiguration" not in buckets[bucket("access-logs")]

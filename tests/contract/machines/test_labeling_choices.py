@@ -81,7 +81,7 @@ def should_take_the_way_that_a_jobs_state_asks_for(choose: Choose, room: Room, c
     room.sagemaker.stop_labeling_job(LabelingJobName=name)
     ended = {**made, **wait_until_ended(room, name)}
     assert choose("label", "AllLabelsIn", ended) == "TellLabelsReady"
-    assert choose("clean", "AllLabelsIn", ended) == "CleanManifest"
+    assert choose("clean", "AllLabelsIn", ended) == "PlanCleaning"
 
     # A resumed job whose photos all have labels asks nothing, and goes on with the labels from before.
     label(room, name, [labeled(uri, 0) for uri in uris])
@@ -111,5 +111,5 @@ def should_clean_a_manifest_at_once_and_look_for_a_jobs(choose: Choose) -> None:
     rooms = {room: f"b-{room}" for room in ("photos", "labels", "datasets", "models", "vectors")}
     place = inputs.Place(environment="local", buckets=rooms, photo_prefix="photos/", max_photos=10)
     by_manifest = inputs.check("clean", {"manifest": "s3://b-labels/a.manifest"}, place)
-    assert choose("clean", "ByJobOrManifest", by_manifest) == "CleanManifest"
+    assert choose("clean", "ByJobOrManifest", by_manifest) == "PlanCleaning"
     assert choose("clean", "ByJobOrManifest", inputs.check("clean", {"labeling_job": "a"}, place)) == "LocateLabels"
