@@ -462,3 +462,66 @@ def should_suspect_every_line_whose_hash_stands_twice(drawn: list[tuple[int, int
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(doubles, "PARTITION_LINES", partition_lines)
         assert doubles.suspects(codes, crcs).tolist() == expected
+
+
+_GOOD = any_line("photos/r1/a.jpg", 1)
+
+
+@pytest.mark.parametrize("group_pattern", [None, "^photos/([^/]+)/"])
+@pytest.mark.parametrize(
+    "fooling",
+    [
+        b"x" + _GOOD,
+        _GOOD + b" " + _GOOD,
+        _GOOD + _GOOD,
+        b"[" + _GOOD,
+        b"\r" + _GOOD,
+        _GOOD + b"\r",
+        _GOOD + b"\r\r",
+        _GOOD[:-1] + b',"menu-category":2}',
+        _GOOD[:-1] + b',"source-ref":"s3://photos-of-menus/photos/r2/b.jpg"}',
+        _GOOD.replace(b'"class-name":', b'"class-name":"meal","class-name":'),
+        _GOOD.replace(b"a.jpg", b'a.jpg\\","menu-category":0,"x":"'),
+        _GOOD.replace(b"a.jpg", b"\\u0061.jpg"),
+        _GOOD.replace(b"a.jpg", b"a\0.jpg"),
+        _GOOD.replace(b"a.jpg", b"a\t.jpg"),
+        _GOOD.replace(b"a.jpg", b"\xff.jpg"),
+        _GOOD.replace(b"a.jpg", b"\xe5\xaf.jpg"),
+        _GOOD.replace(b"a.jpg", "寿司.jpg".encode()),
+        _GOOD.replace(b"a.jpg", b"a.jpg/"),
+        _GOOD.replace(b"r1/", b"/"),
+        _GOOD.replace(b'"menu-category":1', b'"menu-category":01'),
+        _GOOD.replace(b'"menu-category":1', b'"menu-category":00'),
+        _GOOD.replace(b'"menu-category":1', b'"menu-category":999'),
+        _GOOD.replace(b'"menu-category":1', b'"menu-category":"1"'),
+        _GOOD.replace(b"sweets", b"soup"),
+        _GOOD.replace(b"sweets", b""),
+        _GOOD.replace(b'"yes"', b'"Yes"'),
+        _GOOD.replace(b"0.94", b"00.94"),
+        _GOOD.replace(b"0.94", b".94"),
+        _GOOD.replace(b"0.94", b"0."),
+        b'{"outer":' + _GOOD + b"}",
+        b'{"source-ref":"s3://photos-of-menus/photos/r9/u.jpg"}',
+        b'{"source-ref":"s3://photos-of-menus/photos/r9/u.jpg"}' + _GOOD,
+        b"",
+    ],
+)
+def should_not_be_fooled_by_a_line_among_good_ones(fooling: bytes, group_pattern: str | None) -> None:
+    rules = any_rules(group_pattern=group_pattern)
+    unlabeled = b'{"source-ref":"s3://photos-of-menus/photos/r8/v.jpg"}'
+    blocks = [of_lines([_GOOD, unlabeled, _GOOD]), of_lines([_GOOD, fooling, _GOOD, fooling, fooling, unlabeled])]
+    blocks += [of_lines([fooling, fooling]), of_lines([fooling, unlabeled, _GOOD])]
+    for reindex in (False, True):
+        results = []
+        readers = scanning.KeyReader(rules, reindex), _ParsingReader(rules, reindex)
+        for reader in readers:
+            codes, crcs = bytearray(), scanning.array("I")
+            for block in blocks:
+                reader.block(block, codes, crcs)
+            results.append((bytes(codes), crcs))
+        assert results[0] == results[1]
+        assert readers[0].groups == readers[1].groups
+        lines_of_blocks = [line for block in blocks for line in block.split(b"\n")[:-1]]
+        assert len(results[0][0]) == len(lines_of_blocks)
+        good = [line for line, code in zip(lines_of_blocks, results[0][0], strict=True) if code < scanning.FIRST_REJECT]
+        assert readers[0].keys(good) == readers[1].keys(good)
