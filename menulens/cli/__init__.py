@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 from rich.console import Console
@@ -16,7 +17,7 @@ from menulens.cli.experiment import experiment as experiment_command
 from menulens.cli.local import app as local_app
 from menulens.cli.similar import similar as similar_command
 from menulens.cli.tag import tag as tag_command
-from menulens.cloud import CloudError
+from menulens.cloud import LOCAL_STATE, CloudError
 from menulens.settings import SettingsError
 
 app = typer.Typer(
@@ -40,9 +41,22 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command; a mistake of the user is a message, not a traceback."""
+    """Run the command; a mistake of the user is a message, a fault of ours another, with its traceback in a file."""
+    told = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
     except (SettingsError, CloudError) as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}")
+        told.print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(1)
+    except Exception as error:
+        told.print(f"[bold red]error:[/] {escape(unexpected(error))}")
+        sys.exit(1)
+
+
+def unexpected(error: Exception) -> str:
+    """Return one line about an error that nobody foresaw; its traceback goes to a file below the state folder."""
+    log = LOCAL_STATE / "error.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {first[:500]}\nThe traceback is in {log}"

@@ -49,38 +49,56 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 @app.command()
 def up(state: State = LOCAL_STATE, port: Port = None, deploy: WithDeploy = True, backbone: WithBackbone = True) -> None:
     """Start the local cloud and deploy the stacks to it; on one that runs, deploy again."""
-    settings = settings_of(LOCAL_ENVIRONMENT)
-    cloud = CloudState(state)
     began = time.monotonic()
     signal.signal(signal.SIGTERM, _interrupt)
-    fresh = cloud.running() is None or cloud.cloud() is None
     try:
         with _progress() as progress:
-            record = cloud.running()
-            if fresh or record is None:
-                with _step(progress, "Starting the local cloud"):
-                    record = start_server(cloud, port=port, region=settings.region)
-            deployment = Deployment(cloud, record, settings.region)
-            if deploy:
-                _deploy(progress, deployment, bootstrap=fresh)
-            description = cloud_description(record, settings.region)
-            cloud.note_ready(description)
-            fresh = False  # what fails from here on is mended by `up` once more; the deployed cloud stays
-            if deploy and backbone:
-                with _step(progress, f"Staging the backbone {settings.training.backbone}"):
-                    deployment.stage_backbone(settings.training.backbone)
+            description = bring_up(CloudState(state), progress, port=port, deploy=deploy, backbone=backbone)
     except KeyboardInterrupt:
-        _err.print("Interrupted; ending the local cloud.")
-        stop(cloud)
+        _err.print("Interrupted; the local cloud is down.")
         raise typer.Exit(_INTERRUPTED) from None
-    except BaseException:
-        if fresh:
-            _keep_logs_and_stop(cloud)
-        raise
     _out.print(f"The local cloud is up after {time.monotonic() - began:.0f} s.")
     for name, key in (("AWS endpoint", "endpoint_url"), ("labeling page", "labeling_url")):
         _out.print(f"  {name:<14} {description[key]}")
     _out.print("  look at it     menulens local status\n  end it         menulens local down")
+
+
+def bring_up(
+    cloud: CloudState, progress: Progress, *, port: int | None = None, deploy: bool = True, backbone: bool = True
+) -> dict[str, Any]:
+    """Start a local cloud, deploy to it, and return what ``cloud.json`` says; what can't come up is ended.
+
+    Raises
+    ------
+    LocalCloudError
+        If it does not start, or a deployment fails.
+    KeyboardInterrupt
+        If someone interrupts; nothing runs any more then.
+    """
+    settings = settings_of(LOCAL_ENVIRONMENT)
+    fresh = cloud.running() is None or cloud.cloud() is None
+    try:
+        record = cloud.running()
+        if fresh or record is None:
+            with _step(progress, "Starting the local cloud"):
+                record = start_server(cloud, port=port, region=settings.region)
+        deployment = Deployment(cloud, record, settings.region)
+        if deploy:
+            _deploy(progress, deployment, bootstrap=fresh)
+        description = cloud_description(record, settings.region)
+        cloud.note_ready(description)
+        fresh = False  # what fails from here on is mended by `up` once more; the deployed cloud stays
+        if deploy and backbone:
+            with _step(progress, f"Staging the backbone {settings.training.backbone}"):
+                deployment.stage_backbone(settings.training.backbone)
+    except KeyboardInterrupt:
+        stop(cloud)
+        raise
+    except BaseException:
+        if fresh:
+            _keep_logs_and_stop(cloud)
+        raise
+    return description
 
 
 def _keep_logs_and_stop(cloud: CloudState) -> None:
