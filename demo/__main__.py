@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -17,15 +16,17 @@ from rich.table import Table
 from demo import own
 from demo.annotators import AnnotatorError
 from demo.pictures import PROJECT, PicturesError
-from demo.report import Outcome, duration, figures, render
+from demo.report import Outcome, duration, figures, interval, render
 from demo.run import Run
 from demo.watch import StageError
-from menulens.cli import local
+from menulens.cli import unexpected
 from menulens.cloud import LOCAL_STATE, CloudError
-from menulens.local.lifecycle import LocalCloudError
-from menulens.settings import CONFIG_VARIABLE, SettingsError
+from menulens.local.cloud_state import CloudState
+from menulens.local.lifecycle import LocalCloudError, stop
+from menulens.settings import CONFIG_VARIABLE, SettingsError, load_settings
 from menulens.storage import StorageError
 
+INTERRUPTED = 130
 REPORT = PROJECT / "demo" / "report.html"
 FAILURES = (
     StageError, AnnotatorError, PicturesError, own.OwnPhotosError, CloudError, LocalCloudError, SettingsError,
@@ -46,35 +47,55 @@ def main(
 ) -> None:
     """Run the chain from photos to similar photos, then end the local cloud."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notices would break the progress bars
+    photos, report = photos and photos.resolve(), report.resolve()
     os.chdir(PROJECT)  # settings and state are the project's
-    state = LOCAL_STATE
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 1
     try:
-        if photos is not None:
-            _use_own(photos, state)
-        outcome = Run(state, count, photos).execute()
+        found = None if photos is None else _use_own(photos)
+        outcome = Run(LOCAL_STATE, count, found).execute()
         report.write_text(render(outcome), encoding="utf-8")
         _summary(outcome, report)
         code = 0
     except FAILURES as error:
         err.print(f"\n[bold red]The demo failed.[/] {escape(str(error))}", soft_wrap=True)
     except KeyboardInterrupt:
-        err.print("\nInterrupted.")
-        code = 130
+        code = INTERRUPTED
+    except Exception as error:
+        err.print(f"\n[bold red]The demo failed.[/] {escape(unexpected(error))}", soft_wrap=True)
+        err.print(f"The log of the local cloud is {LOCAL_STATE / 'server.log'}", soft_wrap=True)
     finally:
-        if keep:
-            err.print("The local cloud stays up: menulens similar PHOTO, menulens local status, menulens local down.")
-        else:
-            local.down(state=state)
+        _leave(code, keep=keep)
     sys.exit(code)
 
 
-def _use_own(photos: Path, state: Path) -> None:
+def _leave(code: int, *, keep: bool) -> None:
+    """End the local cloud, or say that it stays; nobody interrupts this."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    cloud = CloudState(LOCAL_STATE)
+    if code == INTERRUPTED:
+        stop(cloud)
+        err.print("\nInterrupted; nothing of the demo runs any more.")
+    elif keep and cloud.cloud():
+        err.print("The local cloud stays up: menulens similar PHOTO, menulens local status, menulens local down.")
+    else:
+        stop(cloud)
+
+
+def _use_own(photos: Path) -> own.OwnPhotos:
     """Make settings for a person's own photos, and have every part of this run read them."""
-    folder = state / "demo" / "config"
-    own.write_settings(own.find_photos(photos), PROJECT / "config" / "local.toml", folder)
+    base, folder = PROJECT / "config" / "local.toml", LOCAL_STATE / "demo" / "config"
+    found = own.find_photos(photos, load_settings(base).categories)
+    own.write_settings(found, base, folder)
     os.environ[CONFIG_VARIABLE] = str(folder.resolve())
+    kinds = f"in {len(found.categories)} folders that say what they show" if found.labeled else "for you to label"
+    err.print(f"{len(found.files):,} photos {kinds}.")
+    if found.left_out:
+        endings = ", ".join(sorted({path.suffix.lower() or path.name for path in found.left_out}))
+        err.print(f"Left out: {len(found.left_out)} files that are no JPEG or PNG, or in no folder ({endings}).")
+    return found
 
 
 def _summary(outcome: Outcome, report: Path) -> None:
@@ -91,11 +112,10 @@ def _summary(outcome: Outcome, report: Path) -> None:
                                 f"{outcome.consensus_right}/{outcome.consensus_all}")  # fmt: skip
     facts.add_row("dataset", f"{card['kept']} lines kept, {card['rejected']} rejected: {dict(card['reasons'])}")
     for bar in figures(evaluation):
-        facts.add_row(bar.name, f"balanced accuracy {bar.value:.3f} [{bar.low:.3f}, {bar.high:.3f}]")
+        facts.add_row(bar.name, f"balanced accuracy {bar.value:.3f} {interval(bar)}")
     facts.add_row("vectors", f"{outcome.vectors:,} of {outcome.vector_width} numbers")
-    if outcome.same_at_10 is not None:
-        facts.add_row("similar photos", f"same category @10: {outcome.same_at_10:.3f}; at other restaurants: "
-                                        f"{outcome.same_elsewhere_at_10:.3f}")  # fmt: skip
+    for bar in outcome.alike_elsewhere or outcome.alike:
+        facts.add_row(f"alike: {bar.name}", f"same category among the ten nearest {bar.value:.3f} {interval(bar)}")
     facts.add_row("in all", duration(outcome.seconds))
     out.print(facts)
     if outcome.composed:
@@ -103,9 +123,7 @@ def _summary(outcome: Outcome, report: Path) -> None:
     out.print(f"The page: [bold]{report}[/]", soft_wrap=True)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

@@ -12,7 +12,7 @@ import re
 import secrets
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,6 +49,7 @@ class Habits:
 HABITS: Final = (
     Habits(0.02), Habits(0.04), Habits(0.03, "vegetable"), Habits(0.07), Habits(0.05, "sweets"), Habits(0.12),
 )  # fmt: skip
+FAULTLESS: Final = (Habits(0.0),)
 
 
 @dataclass
@@ -79,9 +80,9 @@ class Annotator:
         return category, str(rng.choice(names, p=weights / weights.sum()))
 
 
-def annotators(emails: list[str], seed: int = 11) -> list[Annotator]:
+def annotators(emails: list[str], seed: int = 11, habits: Sequence[Habits] = HABITS) -> list[Annotator]:
     """Return one annotator per member, each with habits of its own."""
-    return [Annotator(email, HABITS[number % len(HABITS)], seed * 100 + number) for number, email in enumerate(emails)]
+    return [Annotator(email, habits[number % len(habits)], seed * 100 + number) for number, email in enumerate(emails)]
 
 
 def invitations(endpoint_url: str) -> dict[str, str]:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from demo.report import Outcome, Person, Reject, Stage
+from demo.retrieval import Home, Neighbours, colour_vectors, compare
 from menulens.cloud import Cloud
 from menulens.core import keys
 from menulens.search.contact_sheet import Cell, PictureError, Strip, display_copy
-from menulens.search.index import ExactIndex, Hit
 from menulens.search.store import StoredVectors, load_vectors, photo_key
 from menulens.storage import Storage, StorageError, join
-
-HITS = 10
-SAME_PICTURE = 0.99995  # two copies of one file; showing one says nothing
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,7 @@ def collect(
     read: Callable[[str], bytes],
     photos: int,
     composed: bool,
+    labeled_by: str,
 ) -> Outcome:
     """Put a run's outcome together.
 
@@ -54,6 +51,8 @@ def collect(
         Key of a photo to what it shows; empty if nobody knows.
     read
         Returns the bytes of a photo by its key.
+    labeled_by
+        Who said what the photos show, as a sentence goes on after "labeled by".
     """
     storage = Storage(cloud.client("s3"))
     labels_bucket, models = f"s3://{cloud.bucket('labels')}", f"s3://{cloud.bucket('models')}"
@@ -65,11 +64,12 @@ def collect(
         if item.key.count("/") == 2
         for entry in map(json.loads, storage.lines(item.uri))
     ]
-    right, labeled = consensus(storage, labels, truth)
-    near = Neighbours(stored, truth, read)
+    said = agreed(storage, labels)
+    shown = truth or said  # who labels by hand knows best what a photo shows
+    home = restaurants(cloud.settings.split.group_pattern)
+    near = Neighbours(stored.ids, stored.vectors, home)
+    colours = Neighbours(stored.ids, colour_vectors(stored.ids, read), home)
     classes = tuple(evaluation["classes"])
-    everywhere, elsewhere = near.precision(classes)
-    names = {category.key: f"{category.en} · {category.ja}" for category in cloud.settings.categories}
     return Outcome(
         composed=composed,
         stages=stages,
@@ -84,12 +84,13 @@ def collect(
         vector_width=int(stored.vectors.shape[1]),
         vector_rejects=rejects_of_vectors,
         people=people,
-        consensus_right=right,
-        consensus_all=labeled,
-        strips=near.strips(classes),
-        same_at_10=everywhere,
-        same_elsewhere_at_10=elsewhere,
-        names={name: name if name == names[name].split(" · ")[0] else names[name] for name in names},
+        consensus_right=sum(truth[photo] == label for photo, label in said.items() if photo in truth),
+        consensus_all=len(said.keys() & truth.keys()),
+        strips=Strips(stored, near, shown, read).choose(classes),
+        alike=compare(near, colours, shown, classes),
+        alike_elsewhere=compare(near, colours, shown, classes, elsewhere=True) if home else [],
+        names={one.key: one.en if one.en == one.ja else f"{one.en} · {one.ja}" for one in cloud.settings.categories},
+        labeled_by=labeled_by,
     )
 
 
@@ -123,75 +124,59 @@ def _what(entry: Mapping[str, Any]) -> str:
         return original[:120]
 
 
-def consensus(storage: Storage, labels: Labels, truth: Mapping[str, str]) -> tuple[int, int]:
-    """Return how many consolidated labels are true, and how many there are."""
-    right = count = 0
+def agreed(storage: Storage, labels: Labels) -> dict[str, str]:
+    """Return the consolidated label of each photo that has one, by its key."""
+    found = {}
     for line in storage.lines(labels.manifest):
         entry = json.loads(line)
         said = entry.get(f"{labels.attribute}{keys.METADATA_SUFFIX}", {}).get("class-name")
-        due = truth.get(photo_key(entry[keys.SOURCE_REF]))
-        if said is not None and due is not None:
-            count += 1
-            right += said == due
-    return right, count
+        if said is not None:
+            found[photo_key(entry[keys.SOURCE_REF])] = str(said)
+    return found
 
 
-class Neighbours:
-    """Every vectorised photo's nearest others, and the few that the report shows."""
+class Strips:
+    """Chooses and draws the few photos whose neighbours the report shows.
 
-    def __init__(self, stored: StoredVectors, truth: Mapping[str, str], read: Callable[[str], bytes]) -> None:
-        self._stored, self._truth, self._read = stored, truth, read
-        self._index = ExactIndex(stored.ids, stored.vectors)
-        self._hits = dict(zip(stored.ids, self._index.search(stored.vectors, 120), strict=True))
+    Parameters
+    ----------
+    truth
+        Key of a photo to what it shows; empty if nobody knows.
+    read
+        Returns the bytes of a photo by its key.
+    """
 
-    def nearest(self, photo: str, *, elsewhere: bool = False) -> list[Hit]:
-        """Return the ten nearest, without the photo and its copies (and without its own restaurant's photos)."""
-        home = _restaurant(photo)
-        return [
-            hit
-            for hit in self._hits[photo]
-            if hit.id != photo and hit.score < SAME_PICTURE and not (elsewhere and _restaurant(hit.id) == home)
-        ][:HITS]
+    def __init__(
+        self, stored: StoredVectors, near: Neighbours, truth: Mapping[str, str], read: Callable[[str], bytes]
+    ) -> None:
+        self._near, self._truth, self._read = near, truth, read
+        self._tags = dict(zip(stored.ids, stored.tags, strict=True))
 
-    def precision(self, classes: Sequence[str]) -> tuple[float | None, float | None]:
-        """Return the share of the ten nearest in the query's own category: among all, and at other restaurants."""
-        queries = [photo for photo in self._stored.ids if self._truth.get(photo) in classes]
-        if not queries:
-            return None, None
-        return (
-            float(np.mean([self._same(photo, self.nearest(photo)) for photo in queries])),
-            float(np.mean([self._same(photo, self.nearest(photo, elsewhere=True)) for photo in queries])),
-        )
-
-    def strips(self, classes: Sequence[str]) -> list[Strip]:
+    def choose(self, classes: Sequence[str]) -> list[Strip]:
         """Choose by rule, not by looks: the middle query of every category, and the worst query of all."""
-        tags = dict(zip(self._stored.ids, self._stored.tags, strict=True))
-        known = {photo: self._truth.get(photo) or tags[photo].category for photo in self._stored.ids}
+        known = {photo: self._truth.get(photo) or tag.category for photo, tag in self._tags.items()}
         chosen: list[tuple[str, str]] = []
-        ranked = sorted(self._stored.ids, key=lambda photo: (self._agreement(photo, known), photo))
+        ranked = sorted(known, key=lambda photo: (self._agreement(photo, known), photo))
         for category in classes:
             own = [photo for photo in ranked if known[photo] == category]
             if own:
                 chosen.append((own[len(own) // 2], f"The middle one of {category}: half of its category does better."))
         trained = [photo for photo in ranked if known[photo] in classes]
         if trained and self._truth:
-            chosen.append((trained[0], "The worst query of all, shown because its neighbours are wrong."))
-        return [self._strip(photo, note, tags) for photo, note in chosen]
-
-    def _same(self, photo: str, hits: list[Hit]) -> float:
-        return sum(self._truth.get(hit.id) == self._truth[photo] for hit in hits) / max(1, len(hits))
+            chosen.append((trained[0], "The worst query of all."))
+        return [self._strip(photo, note) for photo, note in chosen]
 
     def _agreement(self, photo: str, known: Mapping[str, str | None]) -> float:
-        hits = self.nearest(photo, elsewhere=True)
+        hits = self._near.nearest(photo, elsewhere=True)
         score = sum(known[hit.id] == known[photo] for hit in hits)
         return score + sum(hit.score for hit in hits) / 100
 
-    def _strip(self, photo: str, note: str, tags: Mapping[str, Any]) -> Strip:
-        cells = [self._cell(hit.id, tags[hit.id], hit.score) for hit in self.nearest(photo)]
-        return Strip(self._cell(photo, tags[photo], None), tuple(cells), note)
+    def _strip(self, photo: str, note: str) -> Strip:
+        cells = [self._cell(hit.id, hit.score) for hit in self._near.nearest(photo)]
+        return Strip(self._cell(photo, None), tuple(cells), note)
 
-    def _cell(self, photo: str, tag: Any, score: float | None) -> Cell:
-        picture, problem = None, ""
+    def _cell(self, photo: str, score: float | None) -> Cell:
+        picture, problem, tag = None, "", self._tags[photo]
         try:
             picture = display_copy(self._read(photo), side=240 if score is None else 170)
         except (PictureError, StorageError, OSError) as error:
@@ -201,5 +186,9 @@ class Neighbours:
         return Cell(photo.removeprefix("photos/"), picture, tag.category, tag.confidence, score, right, problem)
 
 
-def _restaurant(photo: str) -> str:
-    return photo.rpartition("/")[0]
+def restaurants(pattern: str | None) -> Home | None:
+    """Return what tells a photo's restaurant by the settings' group pattern; None if photos have none."""
+    if pattern is None:
+        return None
+    found = re.compile(pattern)
+    return lambda photo: match[1] if (match := found.search(photo)) else photo

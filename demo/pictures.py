@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
@@ -58,12 +60,10 @@ class _Plan:
     seed: tuple[int, int]
 
 
-def make_pictures(
-    folder: Path, count: int = 800, seed: int = 7, workers: int = 2, progress: Callable[[int, int], None] | None = None
-) -> list[Picture]:
-    """Fill ``folder`` with pictures, some exact duplicates and some broken files; return what is true of each.
+class Making:
+    """A set of pictures that processes of their own draw while the block does something else.
 
-    A folder that already holds this very set is left as it is.
+    A folder that already holds this very set is left as it is. Leaving the block ends the processes.
 
     Parameters
     ----------
@@ -71,42 +71,76 @@ def make_pictures(
         Its ``photos/<restaurant>/`` folders receive the files, its ``truth.jsonl`` the answers.
     count
         Sound, different pictures; duplicates (2 %) and broken files (one of each kind) come on top.
-    progress
-        Called with (done, all) after each picture.
 
     Raises
     ------
     PicturesError
         If the icon packages are not installed.
     """
-    for vendor in VENDORS:
-        if not _package(vendor).is_dir():
-            raise PicturesError(f"The icons of emoji-datasource-{vendor} are missing. Install them: npm ci")
-    mark = folder / "made.json"
-    identity = json.dumps({"count": count, "seed": seed, "source": _source_hash()})
-    if mark.is_file() and mark.read_text() == identity:
-        return read_truth(folder)
-    shutil.rmtree(folder / "photos", ignore_errors=True)
-    plans = _plan(count, seed)
-    for restaurant in RESTAURANTS:
-        (folder / "photos" / restaurant).mkdir(parents=True, exist_ok=True)
-    # Neighbours in the list share a restaurant, so a chunk draws each of its tables once.
-    chunks = [plans[start : start + 20] for start in range(0, len(plans), 20)]
-    done = 0
-    with ProcessPoolExecutor(workers) as pool:
-        for future in as_completed([pool.submit(_draw_all, folder, chunk) for chunk in chunks]):
+
+    def __init__(self, folder: Path, count: int = 800, seed: int = 7, workers: int = 2) -> None:
+        for vendor in VENDORS:
+            if not _package(vendor).is_dir():
+                raise PicturesError(f"The icons of emoji-datasource-{vendor} are missing. Install them: npm ci")
+        self.folder, self._seed, self._workers = folder, seed, workers
+        self._mark = folder / "made.json"
+        self._identity = json.dumps({"count": count, "seed": seed, "source": _source_hash()})
+        self._plans = _plan(count, seed)
+        self._pool: ProcessPoolExecutor | None = None
+        self._drawing: list[Future[int]] = []
+
+    def __enter__(self) -> Self:
+        if self._mark.is_file() and self._mark.read_text() == self._identity:
+            return self
+        shutil.rmtree(self.folder / "photos", ignore_errors=True)
+        for restaurant in RESTAURANTS:
+            (self.folder / "photos" / restaurant).mkdir(parents=True, exist_ok=True)
+        self._pool = ProcessPoolExecutor(self._workers, initializer=_stay_in_the_background)
+        # Neighbours in the list share a restaurant, so a chunk draws each of its tables once.
+        chunks = [self._plans[start : start + 20] for start in range(0, len(self._plans), 20)]
+        self._drawing = [self._pool.submit(_draw_all, self.folder, chunk) for chunk in chunks]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def finish(self, progress: Callable[[int, int], None] | None = None) -> list[Picture]:
+        """Wait for the last picture, add duplicates and broken files, and return what is true of each file.
+
+        Parameters
+        ----------
+        progress
+            Called with (done, all) after each chunk of pictures.
+        """
+        if self._pool is None:
+            return read_truth(self.folder)
+        done = 0
+        for future in as_completed(self._drawing):
             done += future.result()
             if progress is not None:
-                progress(done, len(plans))
-    truth = [Picture(plan.key, plan.category, plan.concept, "picture") for plan in plans]
-    truth += _duplicates(folder, truth, np.random.default_rng((seed, 1)))
-    truth += [
-        Picture(key, None, None, "broken", note) for key, note in broken.write_all(folder, truth[0].key, RESTAURANTS)
-    ]
-    lines = (json.dumps(asdict(picture), ensure_ascii=False) + "\n" for picture in truth)
-    (folder / TRUTH_FILE).write_text("".join(lines), encoding="utf-8")
-    mark.write_text(identity)
-    return truth
+                progress(done, len(self._plans))
+        truth = [Picture(plan.key, plan.category, plan.concept, "picture") for plan in self._plans]
+        truth += _duplicates(self.folder, truth, np.random.default_rng((self._seed, 1)))
+        broken_files = broken.write_all(self.folder, truth[0].key, RESTAURANTS)
+        truth += [Picture(key, None, None, "broken", note) for key, note in broken_files]
+        lines = (json.dumps(asdict(picture), ensure_ascii=False) + "\n" for picture in truth)
+        (self.folder / TRUTH_FILE).write_text("".join(lines), encoding="utf-8")
+        self._mark.write_text(self._identity)
+        return truth
+
+
+def make_pictures(folder: Path, count: int = 800, seed: int = 7, workers: int = 2) -> list[Picture]:
+    """Fill ``folder`` with pictures and return what is true of each; see :class:`Making`."""
+    with Making(folder, count, seed, workers) as making:
+        return making.finish()
+
+
+def _stay_in_the_background() -> None:
+    """Let whoever waits for the set be interrupted, not the one who draws; and let others go first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.nice(5)
 
 
 def read_truth(folder: Path) -> list[Picture]:

@@ -81,9 +81,10 @@ class Outcome:
     consensus_right: int = 0
     consensus_all: int = 0
     strips: Sequence[Strip] = ()
-    same_at_10: float | None = None
-    same_elsewhere_at_10: float | None = None
+    alike: Sequence[Bar] = ()
+    alike_elsewhere: Sequence[Bar] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    labeled_by: str = "people"
 
     @property
     def seconds(self) -> float:
@@ -115,6 +116,11 @@ def figures(evaluation: Mapping[str, Any]) -> list[Bar]:
     return bars
 
 
+def interval(bar: Bar) -> str:
+    """Return a figure's interval as text; nothing for what is known exactly."""
+    return f"[{bar.low:.3f}, {bar.high:.3f}]" if bar.high > bar.low else ""
+
+
 def matrix(evaluation: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, float]], float | None]]:
     """Return one row per true class: its name, (count, share of the row) per predicted class, and its recall."""
     rows = []
@@ -128,7 +134,7 @@ def matrix(evaluation: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, flo
 def render(outcome: Outcome) -> str:
     """Return the page."""
     page = environment().overlay(loader=ChoiceLoader([FileSystemLoader(TEMPLATES), FileSystemLoader(SEARCH_TEMPLATES)]))
-    page.filters["duration"] = duration
+    page.filters |= {"duration": duration, "interval": interval}
     return page.get_template("report.html.jinja").render(
         run=outcome,
         bars=figures(outcome.evaluation),

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,16 +19,28 @@ from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)  # fmt: skip
+from rich.text import Text
 
 from demo import own, pictures
-from demo.annotators import Annotator, annotators, answer_all, invitations
+from demo.annotators import FAULTLESS, HABITS, Annotator, annotators, answer_all, invitations
 from demo.collect import Labels, collect
 from demo.report import Outcome, Person, Stage
-from demo.watch import Execution, Look, StageError, Watcher
+from demo.watch import POLL_SECONDS, Execution, Look, StageError, Watcher
 from menulens.cli import local
 from menulens.cloud import LOCAL_ENVIRONMENT, LOCAL_STATE, Cloud, connect
 from menulens.core import keys
+from menulens.local.cloud_state import CloudState
+from menulens.local.lifecycle import stop
 from menulens.settings import Settings, settings_of
 from menulens.storage import Storage, join
 
@@ -46,7 +58,7 @@ class Run:
 
     state: Path = LOCAL_STATE
     count: int = 800
-    photos: Path | None = None
+    photos: own.OwnPhotos | None = None
     began: float = field(default_factory=time.monotonic)
     stages: list[Stage] = field(default_factory=list)
 
@@ -88,32 +100,34 @@ class Run:
             If a stage fails.
         """
         self.preflight()
-        with _bars() as bars:
-            files, truth = self._pictures(bars)
-        settings = settings_of(LOCAL_ENVIRONMENT)
-        local.down(state=self.state)  # what an earlier run left would be taken for this one's
-        with self.stage("deploy the stacks", "CDK CLI, local cloud"):
-            local.up(state=self.state, port=None, deploy=True, backbone=True)
-        cloud = connect(settings)
+        ended = stop(CloudState(self.state))  # what an earlier run left would be taken for this one's
+        if ended:
+            err.print(f"A local cloud was up in {self.state}; it was ended ({ended} processes).")
+        with self._making() as making, _bars() as bars:
+            with self.stage("deploy the stacks", "CDK CLI, local cloud"):
+                local.bring_up(CloudState(self.state), bars)
+            files, truth = self._pictures(making, bars)
+        cloud = connect(settings_of(LOCAL_ENVIRONMENT))
         with _bars() as bars:
             self._upload(cloud, files, bars)
             return self._chain(cloud, files, truth, bars)
 
-    def _pictures(self, bars: Progress) -> tuple[dict[str, Path], dict[str, str]]:
+    def _making(self) -> AbstractContextManager[pictures.Making | None]:
+        """Begin to make pictures, in processes that draw while the cloud comes up; own photos need none."""
+        return nullcontext() if self.photos else pictures.Making(self.state / "demo" / "pictures", self.count)
+
+    def _pictures(self, making: pictures.Making | None, bars: Progress) -> tuple[dict[str, Path], dict[str, str]]:
         """Return key to file, and key to what it shows."""
-        if self.photos is not None:
-            found = own.find_photos(self.photos)
-            return found.files, found.answers
-        folder = self.state / "demo" / "pictures"
-        task = bars.add_task("making pictures", total=self.count, doing="")
-        with self.stage("make pictures", "icons on dishes and tables"):
-            made = pictures.make_pictures(
-                folder, self.count, progress=lambda done, total: bars.update(task, completed=done, total=total)
-            )
+        if making is None:
+            assert self.photos is not None
+            return self.photos.files, self.photos.answers
+        task = bars.add_task("making the last pictures", total=self.count)
+        with self.stage("make the last pictures", "most were made meanwhile"):
+            made = making.finish(lambda done, total: bars.update(task, completed=done, total=total))
         bars.update(task, completed=self.count, total=self.count)
         # A file cut off in its pixels passes for a photo until someone looks: a person would turn it away.
         truth = {one.key: one.category or own.NOT_FOR_TRAINING for one in made}
-        return {one.key: folder / one.key for one in made}, truth
+        return {one.key: making.folder / one.key for one in made}, truth
 
     def _upload(self, cloud: Cloud, files: dict[str, Path], bars: Progress) -> None:
         client, bucket = cloud.client("s3"), cloud.bucket("photos")
@@ -121,7 +135,7 @@ class Run:
 
         def put(item: tuple[str, Path]) -> None:
             key, path = item
-            kind = "image/png" if path.suffix == ".png" else "image/jpeg"
+            kind = "image/png" if path.suffix.lower() == ".png" else "image/jpeg"
             client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ContentType=kind)
             bars.advance(task)
 
@@ -168,11 +182,20 @@ class Run:
                 dataset_uri=f"s3://{cloud.bucket('datasets')}/{dataset}/",
                 training_job=trained["TrainingJobName"],
                 stages=self.stages,
-                people=[Person(one.email, one.answered, one.wrong, one.habits.error_rate) for one in people],
+                people=[
+                    Person(one.email, one.answered, one.wrong, one.habits.error_rate)
+                    for one in people
+                    if self.photos is None
+                ],
                 truth=truth,
                 read=lambda key: files[key].read_bytes(),
                 photos=len(files),
                 composed=self.photos is None,
+                labeled_by=f"{len(people)} scripted annotators"
+                if self.photos is None
+                else "the names of their folders"
+                if truth
+                else "hand",
             )
         bars.update(reading, total=1, completed=1)
         return outcome
@@ -201,25 +224,28 @@ class Run:
         description = _cloud_of(self.state)
         if not truth:
             self._invite(description, settings)
-        ended = threading.Event()
-        follower = threading.Thread(target=_follow, args=(watcher, ended, bars, task, not truth), daemon=True)
-        follower.start()
         people: list[Annotator] = []
-        if truth:
-            people = annotators(list(settings.labeling.members))
-            bars.update(task, total=total, completed=0, doing=f"{len(people)} annotators answer")
-            shown = {hashlib.sha256(files[key].read_bytes()).hexdigest(): said for key, said in truth.items()}
-            asyncio.run(
-                answer_all(
-                    people,
-                    endpoint_url=description["endpoint_url"],
-                    labeling_url=description["labeling_url"],
-                    truth=shown,
-                    finished=ended.is_set,
-                    progress=lambda more: bars.advance(task, more),
-                )
-            )
-        follower.join()
+        leave = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(_follow, watcher, leave, bars, task, not truth)
+            try:
+                if truth:
+                    people = annotators(list(settings.labeling.members), habits=FAULTLESS if self.photos else HABITS)
+                    bars.update(task, total=total, completed=0, doing=f"{len(people)} annotators answer")
+                    shown = {hashlib.sha256(files[key].read_bytes()).hexdigest(): said for key, said in truth.items()}
+                    asyncio.run(
+                        answer_all(
+                            people,
+                            endpoint_url=description["endpoint_url"],
+                            labeling_url=description["labeling_url"],
+                            truth=shown,
+                            finished=following.done,
+                            progress=lambda more: bars.advance(task, more),
+                        )
+                    )
+                following.result()
+            finally:
+                leave.set()
         if (job := watcher.labeling_job()) is not None and job["LabelingJobStatus"] != "Completed":
             raise StageError(f"labeling: {job['LabelingJobStatus']}: {job.get('FailureReason', 'no reason given')}")
         done = bars.tasks[bars.task_ids.index(task)].completed
@@ -244,20 +270,16 @@ class Run:
             webbrowser.open(description["labeling_url"])
 
 
-def _follow(watcher: Watcher, ended: threading.Event, bars: Progress, task: TaskID, show: bool) -> None:
-    """Look at the labeling job until it has ended."""
-    try:
-        while True:
-            job = watcher.labeling_job()
-            if job is None or job["LabelingJobStatus"] in JOB_ENDED:
-                return
-            if show:
-                counters = job["LabelCounters"]
-                done, left = counters["TotalLabeled"], counters["Unlabeled"]
-                bars.update(task, total=done + left, completed=done, doing="waiting for you")
-            time.sleep(0.7)
-    finally:
-        ended.set()
+def _follow(watcher: Watcher, leave: threading.Event, bars: Progress, task: TaskID, show: bool) -> None:
+    """Look at the labeling job until it has ended, or until told to leave."""
+    while not leave.wait(POLL_SECONDS):
+        job = watcher.labeling_job()
+        if job is None or job["LabelingJobStatus"] in JOB_ENDED:
+            return
+        if show:
+            counters = job["LabelCounters"]
+            done, left = counters["TotalLabeled"], counters["Unlabeled"]
+            bars.update(task, total=done + left, completed=done, doing="waiting for you")
 
 
 def _dataset_of(clean: Execution, label: Execution) -> str:
@@ -272,8 +294,16 @@ def _cloud_of(state: Path) -> dict[str, Any]:
     return answer
 
 
+class _Doing(ProgressColumn):
+    """What a running stage is doing, if it says so."""
+
+    def render(self, task: Task) -> Text:
+        """Return the last column of a task."""
+        return Text(str(task.fields.get("doing", "")), style="dim")
+
+
 def _bars() -> Progress:
     return Progress(
         SpinnerColumn(), TextColumn("{task.description:<28}"), BarColumn(bar_width=30), TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[doing]}"), console=err, refresh_per_second=4,
+        _Doing(), console=err, refresh_per_second=4,
     )  # fmt: skip

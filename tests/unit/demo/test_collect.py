@@ -7,56 +7,25 @@ import json
 import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from demo.collect import Labels, Neighbours, consensus, photo_rejects, read_evaluation
-from menulens.search.index import normalised
+from demo.collect import Labels, Strips, agreed, photo_rejects, read_evaluation, restaurants
+from demo.retrieval import Neighbours
+from menulens.search.contact_sheet import Strip
 from menulens.search.store import StoredVectors, Tag
 from menulens.storage import Storage, StorageError
-
-TRUTH = {
-    "photos/a/1.jpg": "meal",
-    "photos/a/2.jpg": "meal",
-    "photos/b/1.jpg": "meal",
-    "photos/b/2.jpg": "drink",
-    "photos/c/1.jpg": "drink",
-}
+from tests.unit.demo.generators import TRUTH, any_vectors
 
 
-def any_neighbours(truth: dict[str, str] = TRUTH) -> Neighbours:
-    degrees = {
-        "photos/a/1.jpg": 0,
-        "photos/a/2.jpg": 5,
-        "photos/b/1.jpg": 20,
-        "photos/b/2.jpg": 80,
-        "photos/c/1.jpg": 90,
-    }
-    turns = np.radians(np.array(list(degrees.values()), np.float32))
-    vectors = normalised(np.stack([np.cos(turns), np.sin(turns)], axis=1).astype(np.float32))
-    tags = tuple(Tag(TRUTH[photo], 0.9) for photo in degrees)
-    stored = StoredVectors("m", tuple(degrees), vectors, tags, 1)
-    return Neighbours(stored, truth, lambda key: b"no picture")
-
-
-def should_leave_the_photo_itself_out_and_its_restaurant_when_asked():
-    near = any_neighbours()
-
-    assert [hit.id for hit in near.nearest("photos/a/1.jpg")][:2] == ["photos/a/2.jpg", "photos/b/1.jpg"]
-    assert near.nearest("photos/a/1.jpg", elsewhere=True)[0].id == "photos/b/1.jpg"
-
-
-def should_count_how_many_of_the_nearest_are_of_the_category():
-    everywhere, elsewhere = any_neighbours().precision(["meal", "drink"])
-
-    # Each of 3 meals has 2 meals among 4 others; each of 2 drinks has 1 drink among 4.
-    assert everywhere == pytest.approx((3 * 2 / 4 + 2 * 1 / 4) / 5)
-    # a/1, a/2: 1 of 3; b/1: 2 of 3; b/2: 1 of 3; c/1: 1 of 4.
-    assert elsewhere == pytest.approx((1 / 3 + 1 / 3 + 2 / 3 + 1 / 3 + 1 / 4) / 5)
+def any_strips(truth: dict[str, str] = TRUTH) -> list[Strip]:
+    ids, vectors = any_vectors()
+    stored = StoredVectors("m", ids, vectors, tuple(Tag(TRUTH[photo], 0.9) for photo in ids), 1)
+    near = Neighbours(ids, vectors, restaurants("^photos/([^/]+)/"))
+    return Strips(stored, near, truth, lambda key: b"no picture").choose(["meal", "drink"])
 
 
 def should_show_a_query_of_every_category_and_the_worst_one():
-    strips = any_neighbours().strips(["meal", "drink"])
+    strips = any_strips()
 
     assert len(strips) == 3
     assert [strip.query.category for strip in strips[:2]] == ["meal", "drink"]
@@ -64,14 +33,20 @@ def should_show_a_query_of_every_category_and_the_worst_one():
     assert all(cell.problem == "no picture" for strip in strips for cell in strip.hits)
 
 
-def should_do_without_known_answers():
-    near = any_neighbours({})
-
-    assert near.precision(["meal", "drink"]) == (None, None)
-    assert all(cell.right is None for strip in near.strips(["meal", "drink"]) for cell in strip.hits)
+def should_mark_no_category_as_right_or_wrong_where_nobody_knows():
+    assert all(cell.right is None for strip in any_strips({}) for cell in strip.hits)
 
 
-def should_count_the_agreed_labels_that_are_true(tmp_path):
+def should_tell_a_restaurant_by_the_pattern_of_the_settings():
+    home = restaurants("^photos/([^/]+)/")
+
+    assert home is not None
+    assert home("photos/aoi/1.jpg") == home("photos/aoi/menu/2.jpg") == "aoi"
+    assert home("elsewhere/1.jpg") == "elsewhere/1.jpg"
+    assert restaurants(None) is None
+
+
+def should_read_the_agreed_label_of_each_photo_that_has_one(tmp_path):
     def line(photo: str, said: str | None) -> str:
         entry: dict[str, object] = {"source-ref": f"s3://bucket/{photo}"}
         if said:
@@ -79,14 +54,11 @@ def should_count_the_agreed_labels_that_are_true(tmp_path):
         return json.dumps(entry) + "\n"
 
     file = tmp_path / "output.manifest"
-    file.write_text(
-        line("photos/a/1.jpg", "meal")
-        + line("photos/b/2.jpg", "meal")
-        + line("photos/c/1.jpg", None)
-        + line("x", "meal")
-    )
+    file.write_text(line("photos/a/1.jpg", "meal") + line("photos/b/2.jpg", "drink") + line("photos/c/1.jpg", None))
 
-    assert consensus(Storage(), Labels("job", str(file), "label"), TRUTH) == (1, 2)
+    found = agreed(Storage(), Labels("job", str(file), "label"))
+
+    assert found == {"photos/a/1.jpg": "meal", "photos/b/2.jpg": "drink"}
 
 
 def should_show_rare_reasons_first_and_name_the_photo(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.own import OwnPhotosError, category_key, find_photos, write_settings
+from menulens.settings import load_settings
 
 BASE = Path("config/local.toml")
 
@@ -23,7 +24,7 @@ def should_take_subfolders_as_answers(tmp_path):
     found = find_photos(any_folder(tmp_path, Ramen=5, sushi=4))
 
     assert found.labeled
-    assert found.categories == ("ramen", "sushi")
+    assert found.categories == {"ramen": "Ramen", "sushi": "sushi"}
     assert sorted(set(found.answers.values())) == ["ramen", "sushi"]
     assert len(found.files) == len(found.answers) == 9
     assert all(key.startswith("photos/") and key.isascii() for key in found.files)
@@ -83,6 +84,42 @@ def should_make_a_category_of_a_name(name, key):
     assert category_key(name) == key
 
 
-def should_refuse_a_name_without_latin_letters():
-    with pytest.raises(OwnPhotosError, match="Latin letters"):
-        category_key("料理")
+def should_take_a_name_in_another_script_as_a_category_of_the_settings_or_a_new_one(tmp_path):
+    (tmp_path / "photos").mkdir()
+    folder = any_folder(
+        tmp_path / "photos", **{"料理": 4, "甘い もの": 5, "Not for training": 2, "辛い1": 4, "甘い1": 4}
+    )
+
+    found = find_photos(folder, load_settings(BASE).categories)
+    settings = write_settings(found, BASE, tmp_path / "config")
+
+    names = {category.key: category.ja for category in settings.categories}
+    assert names["meal"] == "料理"
+    assert "甘い もの" in names.values()
+    assert len(names) == 5  # two names that differ only in Japanese are two categories
+    assert [category.key for category in settings.categories if not category.trains] == ["not-for-training"]
+
+
+def should_find_nested_photos_and_name_what_is_left_out(tmp_path):
+    folder = any_folder(tmp_path, ramen=4, sushi=3)
+    (folder / "sushi" / "rolls" / "best").mkdir(parents=True)
+    (folder / "sushi" / "rolls" / "best" / "a roll.PNG").write_bytes(b"x")
+    (folder / "sushi" / "rolls" / ".hidden").mkdir()
+    (folder / "sushi" / "rolls" / ".hidden" / "b.png").write_bytes(b"x")
+    (folder / "sushi" / "notes.txt").write_bytes(b"x")
+    (folder / "beside.jpg").write_bytes(b"x")
+    (folder / "empty").mkdir()
+
+    found = find_photos(folder)
+
+    assert sorted(found.answers.values()) == ["ramen"] * 4 + ["sushi"] * 4
+    assert {path.name for path in found.left_out} == {"notes.txt", "beside.jpg"}
+    assert all(key.isascii() and " " not in key for key in found.files)
+
+
+def should_keep_every_other_setting_of_the_base(tmp_path):
+    base = load_settings(BASE)
+    settings = write_settings(find_photos(any_folder(tmp_path / "photos", ramen=5, sushi=4)), BASE, tmp_path / "config")
+
+    assert (settings.serving, settings.training, settings.region) == (base.serving, base.training, base.region)
+    assert settings.labeling.workers_per_photo == 1

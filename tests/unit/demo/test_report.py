@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from demo.report import Outcome, Person, Reject, Stage, duration, figures, matrix, render
+from demo.report import Bar, Outcome, Person, Reject, Stage, duration, figures, matrix, render
 from menulens.search.contact_sheet import Cell, Strip
 
 HOSTILE = "<script>alert('x')</script>"
@@ -54,8 +54,9 @@ def any_outcome(**changes) -> Outcome:
         consensus_right=790,
         consensus_all=800,
         strips=[Strip(cell, (replace(cell, right=False),), "The middle one of meal.")],
-        same_at_10=0.81,
-        same_elsewhere_at_10=0.74,
+        alike=[Bar("this model's vectors", 0.814, 0.79, 0.83, ours=True), Bar("chance", 0.26, 0.26, 0.26)],
+        alike_elsewhere=[Bar("this model's vectors", 0.743, 0.71, 0.77, ours=True), Bar("chance", 0.25, 0.25, 0.25)],
+        labeled_by="six people",
     )
     return replace(outcome, **changes)
 
@@ -64,7 +65,9 @@ def should_show_the_figures_of_the_run():
     page = render(any_outcome())
 
     for text in (
-        "823", "91.4 %", "0.914", "[0.861, 0.957]", "0.387", "81 %", "74 %", "790 of 800", "98.8 %", "2.5 %",
+        "823", "91.4 %", "0.914", "[0.861, 0.957]", "0.387", 
+        "Labeled by six people", "0.814", "[0.790, 0.830]", "0.743", "[0.710, 0.770]", "0.260", "0.250",
+        "790 of 800", "98.8 %", "2.5 %",
         "conflict", "2 min 36 s", "815", "1280", "label-abc-train", "meal ✗",
     ):  # fmt: skip
         assert text in page, text
@@ -105,10 +108,18 @@ def should_escape_every_text():
 
 
 def should_stand_without_annotators_or_known_answers():
-    page = render(any_outcome(people=[], same_at_10=None, same_elsewhere_at_10=None, consensus_all=0))
+    page = render(any_outcome(people=[], alike=[], alike_elsewhere=[], consensus_all=0))
 
     assert "How good the labels are" not in page
-    assert "Of the ten nearest" not in page
+    assert "ten nearest" not in page
+
+
+def should_speak_of_no_restaurants_and_no_icons_in_a_report_of_ones_own_photos():
+    page = render(any_outcome(composed=False, people=[], alike_elsewhere=[], labeled_by="the names of their folders"))
+
+    for word in ("restaurant", "Noto Emoji", "composed", "annotators"):
+        assert word not in page, word
+    assert "0.814" in page
 
 
 def should_put_the_model_first_among_the_figures():
