@@ -65,7 +65,7 @@ def should_show_the_figures_of_the_run():
     page = render(any_outcome())
 
     for text in (
-        "823", "91.4 %", "0.914", "[0.861, 0.957]", "0.387", 
+        "823", "91.4 %", "0.914", "[0.861, 0.957]", "0.387",
         "Labeled by six people", "0.814", "[0.790, 0.830]", "0.743", "[0.710, 0.770]", "0.260", "0.250",
         "790 of 800", "98.8 %", "2.5 %",
         "conflict", "2 min 36 s", "815", "1280", "label-abc-train", "meal ✗",
