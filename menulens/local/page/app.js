@@ -5,6 +5,8 @@ const byId = (id) => document.getElementById(id);
 let queue = [];
 let current = null;
 let sending = false;
+let waiting = 0;
+let done = 0;
 
 async function call(path, body) {
   const options = body === undefined ? {} : {
@@ -22,20 +24,25 @@ async function call(path, body) {
   return answer;
 }
 
-function say(text) {
+function say(text, bad = false) {
   byId("message").textContent = text;
+  byId("message").classList.toggle("bad", bad);
 }
 
 function showSignIn(text) {
   current = null;
   queue = [];
+  clearTimeout(waiting);
   byId("task").hidden = true;
   byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
+  byId("new-password").hidden = true;
+  byId("sign-in").reset();
   say(text);
 }
 
 async function next() {
+  clearTimeout(waiting);
   if (queue.length === 0) {
     try {
       queue = (await call("/api/tasks?limit=5")).tasks;
@@ -44,7 +51,10 @@ async function next() {
         showSignIn("");
         return;
       }
-      say(error.message);
+      byId("task").hidden = true;
+      say(`The page can't be reached now (${error.message}). It tries again by itself.`, true);
+      waiting = setTimeout(next, WAIT_MS);
+      return;
     }
   }
   byId("sign-in").hidden = true;
@@ -52,36 +62,54 @@ async function next() {
   current = queue.shift() || null;
   byId("task").hidden = current === null;
   if (current === null) {
-    say("No photos wait for you now.");
-    setTimeout(next, WAIT_MS);
+    say("No photos wait for you now. New ones appear here by themselves.");
+    waiting = setTimeout(next, WAIT_MS);
     return;
   }
   say("");
-  byId("title").textContent = current.title;
-  byId("photo").src = current.photo_url;
-  byId("categories").replaceChildren(...current.categories.map((category) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = category;
-    button.addEventListener("click", () => answer(category));
-    return button;
-  }));
+  show(current);
 }
 
-async function answer(category) {
+function show(task) {
+  byId("title").textContent = task.title;
+  byId("photo").src = task.photo_url;
+  byId("progress").textContent = done === 0 ? "" : `You have answered ${done} since you came in.`;
+  byId("categories").replaceChildren(...task.categories.map((category, place) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    if (place < 9) {
+      const key = document.createElement("kbd");
+      key.textContent = String(place + 1);
+      key.setAttribute("aria-hidden", "true");
+      button.setAttribute("aria-keyshortcuts", key.textContent);
+      button.append(key);
+    }
+    button.append(category);
+    button.addEventListener("click", () => answer(category, button));
+    return button;
+  }));
+  if (queue.length > 0) {
+    new Image().src = queue[0].photo_url; // the next photo is there when it is asked about
+  }
+}
+
+async function answer(category, button) {
   if (current === null || sending) {
     return;
   }
   sending = true;
+  button.classList.add("chosen");
   try {
     await call(`/api/tasks/${encodeURIComponent(current.id)}`, { answer: category });
+    done += 1;
   } catch (error) {
     if (error.status === 401) {
       showSignIn(error.message);
       return;
     }
     if (error.status !== 404 && error.status !== 409) {
-      say(`Not saved: ${error.message} Choose again.`);
+      button.classList.remove("chosen");
+      say(`Not saved: ${error.message} Choose again.`, true);
       return;
     }
   } finally {
@@ -101,18 +129,31 @@ byId("sign-in").addEventListener("submit", async (event) => {
     const answered = await call("/api/sign-in", body);
     if (answered.challenge) {
       byId("new-password").hidden = false;
-      say("Choose a new password.");
+      event.target.elements.new_password.focus();
+      say("You are in for the first time: choose a password of your own.");
       return;
     }
+    done = 0;
     await next();
   } catch (error) {
-    say(error.message);
+    say(error.message, true);
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  const button = byId("categories").children[Number(event.key) - 1];
+  if (button && !byId("task").hidden && !event.repeat && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    button.click();
   }
 });
 
 byId("sign-out").addEventListener("click", async () => {
-  await call("/api/sign-out", {});
-  showSignIn("");
+  try {
+    await call("/api/sign-out", {});
+    showSignIn("");
+  } catch (error) {
+    say(error.message, true);
+  }
 });
 
 next();
