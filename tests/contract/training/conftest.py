@@ -1,5 +1,9 @@
+import shutil
 import sys
 import tarfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +44,56 @@ def small_backbone(tmp_path_factory) -> Path:
     return Path(stage(str(source), storage=Storage(), models=str(models), name="small", image_size=64).uri)
 
 
+@dataclass
+class Ended:
+    """A job that was run, and what became of it."""
+
+    job: OptMl
+    code: int
+    output: str
+    seconds_to_stop: float = 0.0
+
+
+def _undecodable(folder: Path, backbone: Path) -> Ended:
+    job = OptMl(folder, backbone, max_undecodable_share=0.1)
+    broken = [(photo[:100], label) for photo, label in any_pairs(4, seed=3)]
+    job.feed("train", any_pairs(12, seed=1) + broken, epochs=1)
+    return Ended(job, *job.run())
+
+
+def _cut(folder: Path, backbone: Path) -> Ended:
+    job = OptMl(folder, backbone)
+    job.feed("train", any_pairs(6, seed=1), epochs=1, tail=b"\x0a\x23\xd7\xce\xff\x00\x00\x00cut")
+    return Ended(job, *job.run())
+
+
+def _changed_backbone(folder: Path, backbone: Path) -> Ended:
+    copy = folder.with_name("backbone")
+    shutil.copytree(backbone, copy)
+    (copy / "fingerprint.pb").write_bytes(b"changed")
+    job = OptMl(folder, copy)
+    return Ended(job, *job.run())
+
+
+def _stopped(folder: Path, backbone: Path) -> Ended:
+    job = OptMl(folder, backbone, epochs=1000)
+    job.feed("train", any_pairs(24, seed=1), epochs=2)  # then the feeder is silent, as a stalled one is
+    return Ended(job, *job.run_and_stop(after='"phase": "fine-tune", "epoch": 0'))
+
+
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, backbone) -> OptMl:
+def ended(tmp_path_factory, small_backbone) -> Iterator[Callable[[str], Ended]]:
+    """Jobs that come to a bad end, run one after the other beside all else: each starts TensorFlow on one core."""
+    with ThreadPoolExecutor(1) as pool:
+        running = {
+            run.__name__.strip("_"): pool.submit(run, tmp_path_factory.mktemp(run.__name__) / "ml", small_backbone)
+            for run in (_undecodable, _cut, _changed_backbone, _stopped)
+        }
+        yield lambda name: running[name].result()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, backbone, ended) -> OptMl:
     """A finished job: 24 photos to train, one of them broken; 12 to evaluate."""
     job = OptMl(tmp_path_factory.mktemp("job") / "ml", backbone)
     train = any_pairs(24, seed=1)
@@ -51,6 +103,12 @@ def trained(tmp_path_factory, backbone) -> OptMl:
     code, output = job.run()
     assert code == 0, output
     return job
+
+
+@pytest.fixture(scope="session")
+def saved_model(trained):
+    """What the job exported, loaded once in the TensorFlow that trained it."""
+    return tf.saved_model.load(str(trained.folder / "model/1"))
 
 
 @pytest.fixture(scope="session")

@@ -77,11 +77,14 @@ class OptMl:
             for epoch in range(epochs):
                 fifo = self.folder / f"input/data/{channel}_{epoch}"
                 os.mkfifo(fifo)
-                try:
-                    with fifo.open("wb") as stream:
-                        stream.write(content)
-                except BrokenPipeError:
-                    return
+                # Unbuffered: what a buffer still holds when the job is gone would be flushed, and fail, once more.
+                with fifo.open("wb", buffering=0) as stream:
+                    rest = memoryview(content)
+                    try:
+                        while rest:
+                            rest = rest[stream.write(rest) :]
+                    except BrokenPipeError:
+                        return
 
         threading.Thread(target=write, daemon=True).start()
 

@@ -41,9 +41,8 @@ def should_name_the_photo_that_was_skipped(trained):
     assert skipped["bytes"] == 200
 
 
-def should_export_weights_that_fine_tuning_changed(trained, backbone):
-    before = tf.saved_model.load(str(backbone))
-    after = tf.saved_model.load(str(trained.folder / "model/1"))
+def should_export_weights_that_fine_tuning_changed(saved_model, backbone):
+    before, after = tf.saved_model.load(str(backbone)), saved_model
     tuned = {variable.name: variable for variable in after.classifier.backbone.trainable_variables}
     assert len(tuned) == len({variable.name for variable in before.trainable_variables})
     pairs = list(zip(before.trainable_variables, after.classifier.backbone.trainable_variables, strict=True))
@@ -52,8 +51,8 @@ def should_export_weights_that_fine_tuning_changed(trained, backbone):
     assert all(changed)
 
 
-def should_not_let_one_bad_photo_fail_a_batch(trained):
-    serve = tf.saved_model.load(str(trained.folder / "model/1")).signatures["serving_default"]
+def should_not_let_one_bad_photo_fail_a_batch(saved_model):
+    serve = saved_model.signatures["serving_default"]
     good = any_photo(1, 0)
     huge = any_photo(2, 1, size=(1500, 1500))
     batch = [good, b"", good[:150], b"GIF89a" + b"x" * 50, huge, any_photo(3, 2, "PNG")]
@@ -65,8 +64,8 @@ def should_not_let_one_bad_photo_fail_a_batch(trained):
     assert told["probabilities"].sum(axis=1) == pytest.approx([1, 0, 0, 0, 0, 1], abs=1e-5)
 
 
-def should_give_a_photo_the_same_vector_alone_and_in_a_batch(trained):
-    serve = tf.saved_model.load(str(trained.folder / "model/1")).signatures["serving_default"]
+def should_give_a_photo_the_same_vector_alone_and_in_a_batch(saved_model):
+    serve = saved_model.signatures["serving_default"]
     photos = [any_photo(step, step % 3) for step in range(5)]
     together = serve(photo=tf.constant(photos))["vector"].numpy()
     alone = np.concatenate([serve(photo=tf.constant([photo]))["vector"].numpy() for photo in photos])
@@ -86,47 +85,31 @@ def should_compare_with_the_champion_on_the_same_photos(tmp_path, small_backbone
     assert low <= champion["difference"] <= high
 
 
-def should_fail_above_the_share_of_photos_that_can_not_be_decoded(tmp_path, small_backbone):
-    job = OptMl(tmp_path / "ml", small_backbone, max_undecodable_share=0.1)
-    broken = [(photo[:100], label) for photo, label in any_pairs(4, seed=3)]
-    job.feed("train", any_pairs(12, seed=1) + broken, epochs=1)
-    code, _ = job.run()
+def should_fail_above_the_share_of_photos_that_can_not_be_decoded(ended):
+    job, code = ended("undecodable").job, ended("undecodable").code
     assert code == 1
     assert "4 of 16 photos (25.0%) can't be decoded; max_undecodable_share allows 10.0%" in job.failure
     assert len(job.lines("output/data/skipped.jsonl")) == 4
     assert list((job.folder / "model").iterdir()) == []
 
 
-def should_say_that_a_record_was_cut(tmp_path, small_backbone):
-    job = OptMl(tmp_path / "ml", small_backbone)
-    job.feed("train", any_pairs(6, seed=1), epochs=1, tail=b"\x0a\x23\xd7\xce\xff\x00\x00\x00cut")
-    code, _ = job.run()
-    assert code == 1
-    assert job.failure.startswith("PipeError: ")
-    assert "train_0: the stream ended inside record 13" in job.failure
+def should_say_that_a_record_was_cut(ended):
+    told = ended("cut")
+    assert told.code == 1
+    assert told.job.failure.startswith("PipeError: ")
+    assert "train_0: the stream ended inside record 13" in told.job.failure
 
 
-def should_refuse_a_backbone_that_was_changed(tmp_path, small_backbone):
-    copy = tmp_path / "backbone"
-    copy.mkdir()
-    for path in small_backbone.rglob("*"):
-        if path.is_file():
-            target = copy / path.relative_to(small_backbone)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    card = json.loads((copy / "backbone.json").read_text())
-    (copy / "fingerprint.pb").write_bytes(b"changed")
-    job = OptMl(tmp_path / "ml", copy)
-    code, _ = job.run()
-    assert code == 1
-    assert f"the card says {card['sha256']}" in job.failure
+def should_refuse_a_backbone_that_was_changed(ended, small_backbone):
+    told = ended("changed_backbone")
+    card = json.loads((small_backbone / "backbone.json").read_text())
+    assert told.code == 1
+    assert f"the card says {card['sha256']}" in told.job.failure
 
 
-def should_stop_soon_and_leave_no_model_when_told_to(tmp_path, small_backbone):
-    job = OptMl(tmp_path / "ml", small_backbone, epochs=1000)
-    job.feed("train", any_pairs(24, seed=1), epochs=2)  # then the feeder is silent, as a stalled one is
-    code, output, seconds = job.run_and_stop(after='"phase": "fine-tune", "epoch": 0')
-    assert code == 143, output
-    assert seconds < 20
-    assert list((job.folder / "model").iterdir()) == []
-    assert not (job.folder / "output/failure").exists()
+def should_stop_soon_and_leave_no_model_when_told_to(ended):
+    told = ended("stopped")
+    assert told.code == 143, told.output
+    assert told.seconds_to_stop < 20
+    assert list((told.job.folder / "model").iterdir()) == []
+    assert not (told.job.folder / "output/failure").exists()
