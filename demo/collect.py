@@ -70,6 +70,8 @@ def collect(
     near = Neighbours(stored.ids, stored.vectors, home)
     colours = Neighbours(stored.ids, colour_vectors(stored.ids, read), home)
     classes = tuple(evaluation["classes"])
+    # A folder of one's own has one name, in any script; its key may say nothing.
+    short = {one.key: one.en for one in cloud.settings.categories if one.en == one.ja}
     return Outcome(
         composed=composed,
         stages=stages,
@@ -86,10 +88,11 @@ def collect(
         people=people,
         consensus_right=sum(truth[photo] == label for photo, label in said.items() if photo in truth),
         consensus_all=len(said.keys() & truth.keys()),
-        strips=Strips(stored, near, shown, read).choose(classes),
+        strips=Strips(stored, near, shown, read, short).choose(classes),
         alike=compare(near, colours, shown, classes),
         alike_elsewhere=compare(near, colours, shown, classes, elsewhere=True) if home else [],
         names={one.key: one.en if one.en == one.ja else f"{one.en} · {one.ja}" for one in cloud.settings.categories},
+        short=short,
         labeled_by=labeled_by,
     )
 
@@ -144,12 +147,19 @@ class Strips:
         Key of a photo to what it shows; empty if nobody knows.
     read
         Returns the bytes of a photo by its key.
+    short
+        Name of a category where its key is not shown.
     """
 
     def __init__(
-        self, stored: StoredVectors, near: Neighbours, truth: Mapping[str, str], read: Callable[[str], bytes]
+        self,
+        stored: StoredVectors,
+        near: Neighbours,
+        truth: Mapping[str, str],
+        read: Callable[[str], bytes],
+        short: Mapping[str, str],
     ) -> None:
-        self._near, self._truth, self._read = near, truth, read
+        self._near, self._truth, self._read, self._short = near, truth, read, short
         self._tags = dict(zip(stored.ids, stored.tags, strict=True))
 
     def choose(self, classes: Sequence[str]) -> list[Strip]:
@@ -160,7 +170,8 @@ class Strips:
         for category in classes:
             own = [photo for photo in ranked if known[photo] == category]
             if own:
-                chosen.append((own[len(own) // 2], f"The middle one of {category}: half of its category does better."))
+                name = self._short.get(category, category)
+                chosen.append((own[len(own) // 2], f"The middle one of {name}: half of its category does better."))
         trained = [photo for photo in ranked if known[photo] in classes]
         if trained and self._truth:
             chosen.append((trained[0], "The worst query of all."))
@@ -183,7 +194,8 @@ class Strips:
             problem = str(error)
         due = self._truth.get(photo)
         right = None if due is None else due == tag.category
-        return Cell(photo.removeprefix("photos/"), picture, tag.category, tag.confidence, score, right, problem)
+        name = tag.category and self._short.get(tag.category, tag.category)
+        return Cell(photo.removeprefix("photos/"), picture, name, tag.confidence, score, right, problem)
 
 
 def restaurants(pattern: str | None) -> Home | None:

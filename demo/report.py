@@ -84,6 +84,7 @@ class Outcome:
     alike: Sequence[Bar] = ()
     alike_elsewhere: Sequence[Bar] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    short: Mapping[str, str] = field(default_factory=dict)
     labeled_by: str = "people"
 
     @property

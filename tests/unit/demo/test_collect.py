@@ -21,14 +21,15 @@ def any_strips(truth: dict[str, str] = TRUTH) -> list[Strip]:
     ids, vectors = any_vectors()
     stored = StoredVectors("m", ids, vectors, tuple(Tag(TRUTH[photo], 0.9) for photo in ids), 1)
     near = Neighbours(ids, vectors, restaurants("^photos/([^/]+)/"))
-    return Strips(stored, near, truth, lambda key: b"no picture").choose(["meal", "drink"])
+    return Strips(stored, near, truth, lambda key: b"no picture", {"drink": "飲み物"}).choose(["meal", "drink"])
 
 
 def should_show_a_query_of_every_category_and_the_worst_one():
     strips = any_strips()
 
     assert len(strips) == 3
-    assert [strip.query.category for strip in strips[:2]] == ["meal", "drink"]
+    assert [strip.query.category for strip in strips[:2]] == ["meal", "飲み物"]
+    assert strips[1].note.startswith("The middle one of 飲み物")
     assert "worst" in strips[2].note
     assert all(cell.problem == "no picture" for strip in strips for cell in strip.hits)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from demo.concepts import CONCEPTS, RESTAURANTS, SHARES
-from demo.pictures import VENDORS, Picture, PicturesError, make_pictures, read_truth
+from demo.pictures import VENDORS, Making, Picture, PicturesError, make_pictures, read_truth
 from menulens.settings import load_settings
 
 
@@ -132,3 +133,25 @@ def digests(folder: Path) -> set[str]:
 def broken_digests(folder: Path) -> set[str]:
     names = [Path(one.key).name for one in read_truth(folder) if one.kind == "broken"]
     return {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("photos/*/*") if path.name in names}
+
+
+def should_end_who_draws_when_the_block_is_left_early(tmp_path):
+    before = {child.pid for child in multiprocessing.active_children()}
+
+    with pytest.raises(KeyboardInterrupt), Making(tmp_path, count=400):
+        drawing = {child.pid for child in multiprocessing.active_children()} - before
+        raise KeyboardInterrupt
+
+    assert drawing
+    assert {child.pid for child in multiprocessing.active_children()} <= before
+    assert not (tmp_path / "made.json").exists()
+
+
+def should_draw_while_the_block_does_something_else_and_tell_how_far_it_is(tmp_path):
+    told: list[tuple[int, int]] = []
+
+    with Making(tmp_path, count=40, seed=3) as making:
+        truth = making.finish(lambda done, total: told.append((done, total)))
+
+    assert truth == read_truth(tmp_path)
+    assert sorted(told)[-1] == (40, 40)
