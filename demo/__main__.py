@@ -115,7 +115,7 @@ def _summary(outcome: Outcome, report: Path) -> None:
         facts.add_row(bar.name, f"balanced accuracy {bar.value:.3f} {interval(bar)}")
     facts.add_row("vectors", f"{outcome.vectors:,} of {outcome.vector_width} numbers")
     for bar in outcome.alike_elsewhere or outcome.alike:
-        facts.add_row(f"alike: {bar.name}", f"same category among the ten nearest {bar.value:.3f} {interval(bar)}")
+        facts.add_row(f"alike: {bar.name}", f"same category @10: {bar.value:.3f} {interval(bar)}")
     facts.add_row("in all", duration(outcome.seconds))
     out.print(facts)
     if outcome.composed:
