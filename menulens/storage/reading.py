@@ -74,8 +74,7 @@ class S3Reader(io.RawIOBase):
                 self._drop()
                 if failures == READ_ATTEMPTS:
                     raise StorageError(
-                        f"{self._location}: reading broke off at byte {self._position} "
-                        f"{READ_ATTEMPTS} times: {error}."
+                        f"{self._location}: reading broke off at byte {self._position} {READ_ATTEMPTS} times: {error}."
                     ) from error
                 continue
             data += piece
