@@ -8,7 +8,7 @@ from menulens.core import keys
 from menulens.core.manifest import Cleaned, Store
 from menulens.core.partition import PART_BYTES, plan_parts
 
-WORK_PREFIX: Final = "work/"
+WORK_PREFIX: Final = "unfinished/"
 """Of the bucket of datasets; no rule listens there, and what lies there expires."""
 
 ONE_FUNCTION_BYTES: Final = 2 << 30

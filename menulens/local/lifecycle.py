@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from menulens.local.hosting import free_port
 USUAL_PORT = 4566
 _USUAL_LABELING_PORT = 4580
 _START_SECONDS = 60.0
+_START_ATTEMPTS = 3
 _STOP_SECONDS = 12.0
 _TAIL = 25
 _DEPLOYED = re.compile(r"✅\s+(\S+)")
@@ -94,10 +96,20 @@ def start_server(state: CloudState, *, port: int | None = None, region: str = "u
     """
     state.end(_STOP_SECONDS)
     state.clear()
-    gateway = choose_port(port, USUAL_PORT)
-    labeling = choose_port(None, _USUAL_LABELING_PORT)
     (state.folder / "tmp").mkdir()
     (state.folder / "home").mkdir()
+    for _ in range(_START_ATTEMPTS):
+        gateway, labeling = choose_port(port, USUAL_PORT), choose_port(None, _USUAL_LABELING_PORT)
+        record = _launch(state, gateway, labeling, region)
+        if _becomes_ready(record):
+            return record
+        state.end(0.0)
+        if port_is_free(gateway) and port_is_free(labeling):
+            break  # the ports were not the reason: nobody took them between the choice and the start
+    raise LocalCloudError(f"The local cloud did not start. The end of {state.server_log}:\n{_tail(state.server_log)}")
+
+
+def _launch(state: CloudState, gateway: int, labeling: int, region: str) -> ServerRecord:
     with state.server_log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "menulens.local.server"],
@@ -110,15 +122,24 @@ def start_server(state: CloudState, *, port: int | None = None, region: str = "u
         )
     record = ServerRecord(process.pid, psutil.Process(process.pid).create_time(), gateway, labeling)
     state.note_server(record)
-    deadline = time.monotonic() + _START_SECONDS
-    while not _answers(f"http://127.0.0.1:{gateway}/_ministack/health"):
-        if process.poll() is not None or time.monotonic() > deadline:
-            state.end(0.0)
-            raise LocalCloudError(
-                f"The local cloud did not start. The end of {state.server_log}:\n{_tail(state.server_log)}"
-            )
-        time.sleep(0.1)
     return record
+
+
+def _becomes_ready(record: ServerRecord) -> bool:
+    """Wait until the server itself answers: another one may have the port, and answer as well."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        process = record.process
+        if process is None:
+            return False
+        with contextlib.suppress(psutil.Error):
+            listening = {one.laddr.port for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
+            if {record.port, record.labeling_port} <= listening and _answers(
+                f"http://127.0.0.1:{record.port}/_ministack/health"
+            ):
+                return True
+        time.sleep(0.1)
+    return False
 
 
 def _server_environment(state: CloudState, port: int, labeling_port: int, region: str) -> dict[str, str]:

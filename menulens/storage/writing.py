@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -38,17 +39,17 @@ class AtomicWriter(Protocol):
     ) -> None: ...
 
 
-class _Writer:
+class _Writer(ABC):
     """What both writers share: the ``with`` block."""
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def write(self, data: bytes | bytearray | memoryview) -> int: ...
 
-    def publish(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def publish(self) -> None: ...
 
-    def discard(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def discard(self) -> None: ...
 
     def __enter__(self) -> AtomicWriter:
         return self

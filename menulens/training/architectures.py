@@ -6,6 +6,7 @@ fine-tuned. Images are float32 in 0 to 1, RGB, any size over 32 pixels. Importin
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -80,9 +81,9 @@ class Backbone(tf.Module):  # type: ignore[misc]
 
     width: int
 
+    @abstractmethod
     def features(self, images: Any, training: bool) -> Any:
         """Return the last activation map, float32 [n, h, w, width]."""
-        raise NotImplementedError
 
     def __call__(self, images: Any, training: bool = False) -> Any:
         """Return float32 [n, width] of images float32 [n, h, w, 3] in 0 to 1."""

@@ -15,7 +15,7 @@ from menulens.core import keys, names
 from menulens.core.partition import PART_BYTES
 from menulens.labeling.parts import ONE_FUNCTION_BYTES, ONE_FUNCTION_VARIABLE, PART_VARIABLE, WORK_PREFIX
 from menulens.settings import Settings
-from stacks.steps.base import Function, bucket_arn, finding, machine_arn, path, rooms
+from stacks.steps.base import Function, bucket_arn, distributed_map, finding, machine_arn, path, rooms
 
 PLAN = "plan"
 SCANNED = "scanned"
@@ -134,50 +134,24 @@ class CleanInParts(Construct):
     def _map(
         self, scope: Construct, name: str, one: str, function: Function, *, label: str, result_path: str
     ) -> sfn.CustomState:
-        """Return a distributed Map over the parts.
-
-        Written out, for CDK's own adds a policy of its making to the machine's role.
-        """
-        task = {
-            "Type": "Task",
-            "Resource": function.arn,
-            "Retry": [
-                {
-                    "ErrorEquals": [
-                        "Lambda.ClientExecutionTimeoutException",
-                        "Lambda.ServiceException",
-                        "Lambda.AWSLambdaException",
-                        "Lambda.SdkClientException",
-                        "Lambda.TooManyRequestsException",
-                    ],
-                    "IntervalSeconds": 2,
-                    "MaxAttempts": 6,
-                    "BackoffRate": 2,
-                }
-            ],
-            "End": True,
-        }
+        """Return a distributed Map over the parts."""
         return sfn.CustomState(
             scope,
             name,
-            state_json={
-                "Type": "Map",
-                "Label": label,
-                "ItemsPath": path(PLAN, "parts"),
-                "ItemSelector": {
+            state_json=distributed_map(
+                function,
+                name=one,
+                label=label,
+                items=path(PLAN, "parts"),
+                item={
                     "part.$": "$$.Map.Item.Value",
                     "work.$": path(PLAN, "work"),
                     f"{keys.MANIFEST}.$": path(keys.MANIFEST),
                     f"{keys.REINDEX}.$": path(keys.REINDEX),
                 },
-                "ItemProcessor": {
-                    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                    "StartAt": one,
-                    "States": {one: task},
-                },
-                "MaxConcurrency": FUNCTIONS_AT_ONCE,
-                "ResultPath": result_path,
-            },
+                at_once=FUNCTIONS_AT_ONCE,
+                result_path=result_path,
+            ),
         )
 
     def _function(

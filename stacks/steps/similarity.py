@@ -13,7 +13,7 @@ from constructs import Construct
 from menulens.core import keys
 from menulens.settings import Settings
 from stacks.steps import sagemaker_tasks as tasks
-from stacks.steps.base import Function, bucket_arn, machine_arn, rooms
+from stacks.steps.base import Function, bucket_arn, distributed_map, machine_arn, rooms
 
 PREPARED = "$.plan"
 PACKED = "$.packed"
@@ -133,49 +133,23 @@ class PackVectors(Construct):
         }
 
     def state(self, scope: Construct) -> sfn.CustomState:
-        """Return the state; its answer says of each pack whether any photo is in it.
-
-        Written out, for CDK's own distributed map adds a policy of its making to the machine's role.
-        """
-        pack = {
-            "Type": "Task",
-            "Resource": self.function.arn,
-            "Retry": [
-                {
-                    "ErrorEquals": [
-                        "Lambda.ClientExecutionTimeoutException",
-                        "Lambda.ServiceException",
-                        "Lambda.AWSLambdaException",
-                        "Lambda.SdkClientException",
-                        "Lambda.TooManyRequestsException",
-                    ],
-                    "IntervalSeconds": 2,
-                    "MaxAttempts": 6,
-                    "BackoffRate": 2,
-                }
-            ],
-            "End": True,
-        }
+        """Return the state; its answer says of each pack whether any photo is in it."""
         return sfn.CustomState(
             scope,
             "PackPhotos",
-            state_json={
-                "Type": "Map",
-                "Label": MAP_LABEL,
-                "ItemsPath": f"{PREPARED}.packs",
-                "ItemSelector": {
+            state_json=distributed_map(
+                self.function,
+                name="PackSome",
+                label=MAP_LABEL,
+                items=f"{PREPARED}.packs",
+                item={
                     "pack.$": "$$.Map.Item.Value",
                     "plan.$": f"{PREPARED}.plan",
                     f"{keys.MODEL_VERSION}.$": f"{PREPARED}.{keys.MODEL_VERSION}",
                 },
-                "ItemProcessor": {
-                    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                    "StartAt": "PackSome",
-                    "States": {"PackSome": pack},
-                },
-                "MaxConcurrency": PACKERS,
-                "ResultPath": PACKED,
-            },
+                at_once=PACKERS,
+                result_path=PACKED,
+            ),
         )
 
 

@@ -62,7 +62,7 @@ STARTS_CLEAN = (
 LIST_PHOTOS, LIST_LABELS = f"s3:ListBucket on {room('photos')}", f"s3:ListBucket on {room('labels')}"
 LIST_BOTH = f"s3:ListBucket on {room('labels')}, {room('datasets')}"
 MANIFESTS = f"{room('labels', '*')}, {room('datasets', 'inbox/*')}"
-WORK = room("datasets", "work/*")
+WORK = room("datasets", "unfinished/*")
 READ_PHOTOS = f"s3:GetObject on {room('photos', 'photos/*')}"
 ROLES = {
     "What the step check_input of menulens-local may do": step("check-input"),

@@ -55,7 +55,7 @@ def should_let_the_work_between_steps_expire_and_no_dataset(buckets: dict[str, A
         {
             "Id": "expire-work",
             "Status": "Enabled",
-            "Prefix": "work/",
+            "Prefix": "unfinished/",
             "ExpirationInDays": 14,
             "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
         }

@@ -288,7 +288,7 @@ def should_say_what_is_missing_from_a_dataset_in_parts_and_publish_nothing(clean
 
 def should_divide_what_is_beyond_one_function(choose: Choose, clean: Clean, manifest: str) -> None:
     def planned(**limits: int) -> dict[str, Any]:
-        return {"plan": parts.plan(clean.storage, manifest, "s3://b/work/run-1", **limits)}
+        return {"plan": parts.plan(clean.storage, manifest, "s3://b/unfinished/run-1", **limits)}
 
     size = clean.storage.size(manifest)
     assert choose("clean", "OneFunctionOrParts", planned()) == "CleanManifest"
@@ -300,7 +300,7 @@ def should_divide_what_is_beyond_one_function(choose: Choose, clean: Clean, mani
 
 
 def should_fit_the_plan_of_the_largest_manifest_into_a_state(clean: Clean, manifest: str) -> None:
-    planned = parts.plan(clean.storage, manifest, "s3://b/work/run-1", one_function_bytes=1, part_bytes=1)
+    planned = parts.plan(clean.storage, manifest, "s3://b/unfinished/run-1", one_function_bytes=1, part_bytes=1)
     assert 100 < planned[keys.COUNT] <= parts.MOST_PARTS
     answers = [10**9] * parts.MOST_PARTS
     # Twice the plan: Step Functions hands a state its input and its answer.
