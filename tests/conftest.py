@@ -1,8 +1,11 @@
 """Tests run on two workers: the ones that share something costly stay together."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the processor are no result of a test
 
 TESTS = Path(__file__).parent
 

@@ -206,8 +206,8 @@ class Deployment:
         ]
 
     def bootstrap(self) -> None:
-        """Bootstrap the account."""
-        self._cdk(["bootstrap", f"aws://{ACCOUNT}/{self._region}"])
+        """Bootstrap the account, from a folder without an app: the CLI would synthesize one it finds."""
+        self._cdk(["bootstrap", f"aws://{ACCOUNT}/{self._region}"], folder=self._state.folder / "home")
 
     def deploy(self, tell: Tell) -> None:
         """Deploy every stack; ``tell`` gets the name of each when it is done."""
@@ -229,19 +229,19 @@ class Deployment:
         code = "import sys; from menulens.cli import app; app(sys.argv[1:])"
         self._run([sys.executable, "-c", code, "backbone", "stage", name, "--environment", LOCAL_ENVIRONMENT])
 
-    def _cdk(self, arguments: Sequence[str], watch: Tell = lambda _: None) -> None:
+    def _cdk(self, arguments: Sequence[str], watch: Tell = lambda _: None, folder: Path = PROJECT) -> None:
         cli = PROJECT / "node_modules" / ".bin" / "cdk"
         if not cli.exists():
             raise LocalCloudError(f"The CDK CLI is not installed at {cli}. Run: make setup")
-        self._run([str(cli), *arguments, "--ci"], watch)
+        self._run([str(cli), *arguments, "--ci"], watch, folder)
 
-    def _run(self, command: list[str], watch: Tell = lambda _: None) -> None:
+    def _run(self, command: list[str], watch: Tell = lambda _: None, folder: Path = PROJECT) -> None:
         with self._log.open("a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n")
             log.flush()
             process = subprocess.Popen(
                 command,
-                cwd=PROJECT,
+                cwd=folder,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
