@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -65,28 +66,41 @@ def should_snapshot_stop_and_resume_without_loss(site: Site) -> None:
     assert first.items() <= final.items()
 
 
-def should_clean_a_job_that_was_started_elsewhere(site: Site) -> None:
-    before = site.known("clean")
-    ours = site.labeling_job("in-pieces")
+@pytest.fixture(scope="module")
+def made_by_us(site: Site) -> dict[str, Any]:
+    """A labeling job as our machine asks for it; it is stopped at once."""
+    site.start("label", photos="photos/", job_name="pattern", max_photos=90)
+    wait_for("the job runs", lambda: _running(site, "pattern"), 90)
+    site.cloud.client("sagemaker").stop_labeling_job(LabelingJobName="pattern")
+    return site.labeling_job("pattern")
+
+
+def should_clean_a_job_that_was_started_elsewhere(site: Site, made_by_us: dict[str, Any]) -> None:
     request = {
-        key: ours[key]
+        key: made_by_us[key]
         for key in (
-            "LabelAttributeName", "InputConfig", "OutputConfig", "RoleArn", "LabelCategoryConfigS3Uri",
-            "StoppingConditions", "HumanTaskConfig",
+            "LabelAttributeName", "OutputConfig", "RoleArn", "LabelCategoryConfigS3Uri", "StoppingConditions",
+            "HumanTaskConfig",
         )
-        if key in ours
+        if key in made_by_us
     }  # fmt: skip
-    manifest = b"".join(
-        site.read(f"s3://{site.cloud.bucket('labels')}/inputs/in-pieces/input.manifest").splitlines(keepends=True)[:90]
+    manifest = f"s3://{site.cloud.bucket('labels')}/by-hand/input.manifest"
+    asked = site.read(made_by_us["InputConfig"]["DataSource"]["S3DataSource"]["ManifestS3Uri"])
+    site.put("labels", "by-hand/input.manifest", asked)
+    site.cloud.client("sagemaker").create_labeling_job(
+        LabelingJobName="by-hand", InputConfig={"DataSource": {"S3DataSource": {"ManifestS3Uri": manifest}}}, **request
     )
-    site.put("labels", "by-hand/input.manifest", manifest)
-    request["InputConfig"] = {
-        "DataSource": {"S3DataSource": {"ManifestS3Uri": f"s3://{site.cloud.bucket('labels')}/by-hand/input.manifest"}}
-    }
-    site.cloud.client("sagemaker").create_labeling_job(LabelingJobName="by-hand", **request)
     wait_for("the job runs", lambda: _running(site, "by-hand"), 60)
     site.label("by-hand")
-    output = site.output(site.triggered("clean", before))
+    output = site.output(wait_for("its event starts clean", lambda: _cleaning_of(site, "by-hand"), 60))
     card = site.card(output[keys.DATASET])
     assert card["source"]["lines"] == 90
     assert card["kept"] > 0
+
+
+def _cleaning_of(site: Site, job: str) -> str | None:
+    states = site.cloud.client("stepfunctions")
+    for execution in site.executions("clean"):
+        if f"/{job}" in states.describe_execution(executionArn=execution["executionArn"])["input"]:
+            return str(execution["executionArn"])
+    return None
