@@ -1,0 +1,195 @@
+"""Whether an item needs another answer, and which item needs one most.
+
+Standard library alone: this runs in the function that takes an annotator's answer, once for each answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_ACCURACY: Final = 0.8
+"""What is thought of a person before the first refit: right four times in five, the errors spread evenly."""
+
+LEAST: Final = 1e-6
+"""No probability is less: one answer that nobody thought possible must not outweigh any number of others."""
+
+MOST_ANSWERS: Final = 9
+
+Skill = Sequence[Sequence[float]]
+"""A person's confusion matrix: row the true category, column the answer; a row sums to 1."""
+
+
+class ConsensusError(Exception):
+    """Answers that name no category, or limits that contradict each other; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an item's answers amount to.
+
+    Attributes
+    ----------
+    settled
+        No more answers are due: the posterior has passed the threshold, or the most answers are in.
+    label
+        The most probable category, of equals the first; None where nobody has answered.
+    posterior
+        Its probability given the answers; without answers the largest prior.
+    sure
+        The posterior has passed the threshold. An item that is settled and not sure is one to review.
+    """
+
+    settled: bool
+    label: int | None
+    posterior: float
+    sure: bool
+
+
+def default_skill(categories: int, accuracy: float = DEFAULT_ACCURACY) -> list[list[float]]:
+    """Return the confusion matrix of a person who is right so often, and whose errors fall evenly."""
+    if categories < 2:
+        return [[1.0]] * categories
+    error = (1.0 - accuracy) / (categories - 1)
+    return [[accuracy if truth == told else error for told in range(categories)] for truth in range(categories)]
+
+
+def uniform(categories: int) -> list[float]:
+    """Return the priors where nothing is known."""
+    return [1.0 / categories] * categories
+
+
+def posteriors(labels: Mapping[str, int], skills: Mapping[str, Skill], priors: Sequence[float]) -> list[float]:
+    """Return the probability of each category given an item's answers.
+
+    ``p(k | answers) ∝ prior[k] · Π_person skill[person][k][answer]``: Bayes' rule for people who err independently once
+    the truth is known (Dawid & Skene 1979, eq. 2.5).
+
+    Parameters
+    ----------
+    labels
+        Each person's answer, a category's index.
+    skills
+        Confusion matrices; a person without one is as ``default_skill`` says, and so is what a matrix from before a
+        category was added does not know.
+    priors
+        The share of each category; its length is the number of categories.
+
+    Raises
+    ------
+    ConsensusError
+        If an answer names no category.
+    """
+    count = len(priors)
+    unknown = default_skill(count)
+    given = [(_usable(skills.get(person), unknown), _answer(person, label, count)) for person, label in labels.items()]
+    # fsum is exact, so that the order of the answers changes no bit.
+    logs = [
+        math.fsum(
+            [math.log(max(priors[truth], LEAST)), *(math.log(max(skill[truth][told], LEAST)) for skill, told in given)]
+        )
+        for truth in range(count)
+    ]
+    top = max(logs)
+    weights = [math.exp(value - top) for value in logs]
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
+
+
+def decide(
+    labels: Mapping[str, int],
+    skills: Mapping[str, Skill],
+    priors: Sequence[float],
+    *,
+    threshold: float,
+    min_answers: int,
+    max_answers: int,
+) -> Decision:
+    """Decide whether an item is settled.
+
+    Parameters
+    ----------
+    labels, skills, priors
+        As in ``posteriors``.
+    threshold
+        Ask no more when the most probable category is at least so probable.
+    min_answers, max_answers
+        Ask so many people at least and at most, 1 to 9.
+
+    Raises
+    ------
+    ConsensusError
+        If an answer names no category, or the limits contradict each other.
+    """
+    if not 1 <= min_answers <= max_answers <= MOST_ANSWERS:
+        raise ConsensusError(
+            f"min_answers = {min_answers}, max_answers = {max_answers}: "
+            f"1 ≤ min_answers ≤ max_answers ≤ {MOST_ANSWERS} is due."
+        )
+    beliefs = posteriors(labels, skills, priors)
+    best = max(range(len(beliefs)), key=beliefs.__getitem__)
+    sure = len(labels) >= min_answers and beliefs[best] >= threshold
+    return Decision(
+        settled=sure or len(labels) >= max_answers,
+        label=best if labels else None,
+        posterior=beliefs[best],
+        sure=sure,
+    )
+
+
+def need(beliefs: Sequence[float], skill: Skill | None = None) -> float:
+    """Return how much one more answer would tell about an item, 0 to 1.
+
+    The mutual information of the truth and the next answer (Lindley 1956), as a share of the most there is to know:
+    ``H(answer) − Σ_k p(k) H(answer | k)`` over ``log K``. It is nearly 0 where the category is certain already, and 0
+    for a person whose answers do not depend on the truth.
+
+    Parameters
+    ----------
+    beliefs
+        The probability of each category, as ``posteriors`` or a model gives it.
+    skill
+        Who would answer; by default the person of ``default_skill``.
+    """
+    count = len(beliefs)
+    if count < 2:
+        return 0.0
+    matrix = _usable(skill, default_skill(count))
+    told = [math.fsum(beliefs[truth] * matrix[truth][answer] for truth in range(count)) for answer in range(count)]
+    noise = math.fsum(beliefs[truth] * _entropy(matrix[truth]) for truth in range(count))
+    return min(1.0, max(0.0, (_entropy(told) - noise) / math.log(count)))
+
+
+def most_needed(items: Iterable[tuple[str, Sequence[float]]], limit: int, skill: Skill | None = None) -> list[str]:
+    """Return the items about which the next answer would tell most, most first; of equals, the lesser name first."""
+    ranked = sorted((-need(beliefs, skill), name) for name, beliefs in items)
+    return [name for _, name in ranked[:limit]]
+
+
+def _answer(person: str, label: int, count: int) -> int:
+    if not 0 <= label < count:
+        raise ConsensusError(f"{person}: category {label} was answered; there are 0 to {count - 1}.")
+    return label
+
+
+def _usable(skill: Skill | None, unknown: Skill) -> Skill:
+    """Fill up a matrix that is from before a category was added."""
+    if skill is None:
+        return unknown
+    count, known = len(unknown), len(skill)
+    if known >= count:
+        return skill
+    return [_longer(skill[truth], unknown[truth]) if truth < known else unknown[truth] for truth in range(count)]
+
+
+def _longer(row: Sequence[float], unknown: Sequence[float]) -> list[float]:
+    """Leave to new categories what an unknown person would give them; the row still sums to 1."""
+    known = len(row)
+    share = math.fsum(unknown[:known])
+    return [*(share * value for value in row), *unknown[known:]]
+
+
+def _entropy(shares: Sequence[float]) -> float:
+    return -math.fsum(share * math.log(share) for share in shares if share > 0.0)

@@ -1,0 +1,137 @@
+"""Asking by need: Bayes by hand, who is asked again, who is not."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from menulens.labeling import adaptive
+from menulens.labeling.adaptive import ConsensusError, decide, default_skill, most_needed, need, posteriors, uniform
+from tests.unit.labeling.generators import CATEGORIES, any_labels, any_shares, any_skill
+
+LIMITS = {"threshold": 0.95, "min_answers": 1, "max_answers": 3}
+
+
+def should_weigh_two_answers_against_one_as_bayes_by_hand() -> None:
+    # Three people who are right in .8 of cases, errors .1 each: .8·.8·.1, .1·.1·.8 and .1·.1·.1 of a third each.
+    found = posteriors({"a": 0, "b": 0, "c": 1}, {}, uniform(3))
+    weights = [0.064, 0.008, 0.001]
+    assert found == pytest.approx([weight / sum(weights) for weight in weights], abs=1e-12)
+
+
+def should_believe_the_one_who_knows_over_two_who_guess() -> None:
+    guess = [[0.5, 0.5], [0.5, 0.5]]
+    skills = {"expert": default_skill(2, 0.99), "a": guess, "b": guess}
+    decision = decide({"a": 1, "b": 1, "expert": 0}, skills, uniform(2), threshold=0.95, min_answers=1, max_answers=5)
+    assert decision.label == 0
+    assert decision.posterior == pytest.approx(0.99)
+    assert decision.settled and decision.sure
+
+
+def should_turn_round_the_answers_of_a_person_who_confuses_two_categories() -> None:
+    swapped = [[0.05, 0.95], [0.95, 0.05]]
+    assert decide({"a": 0}, {"a": swapped}, uniform(2), **LIMITS).label == 1
+
+
+def should_ask_again_after_one_answer_of_an_unknown_person_and_stop_after_two_that_agree() -> None:
+    one = decide({"a": 2}, {}, uniform(9), **LIMITS)
+    two = decide({"a": 2, "b": 2}, {}, uniform(9), **LIMITS)
+    assert (one.settled, one.label) == (False, 2)
+    assert (two.settled, two.sure, two.label) == (True, True, 2)
+
+
+def should_stop_at_the_most_answers_and_say_that_it_is_not_sure() -> None:
+    decision = decide({"a": 0, "b": 1, "c": 2}, {}, uniform(3), **LIMITS)
+    assert decision.settled
+    assert not decision.sure
+    assert decision.label == 0
+    assert decision.posterior == pytest.approx(1 / 3)
+
+
+def should_ask_the_fewest_answers_however_sure_the_first_is() -> None:
+    skills = {"a": default_skill(2, 0.999)}
+    assert not decide({"a": 0}, skills, uniform(2), threshold=0.9, min_answers=2, max_answers=3).settled
+
+
+def should_have_no_label_where_nobody_answered() -> None:
+    decision = decide({}, {}, [0.97, 0.03], **LIMITS)
+    assert decision == adaptive.Decision(settled=False, label=None, posterior=pytest.approx(0.97), sure=False)
+
+
+def should_know_an_added_category_beside_a_matrix_from_before_it() -> None:
+    old = default_skill(2, 0.9)
+    found = posteriors({"a": 2}, {"a": old}, uniform(3))
+    assert found[2] == pytest.approx(0.8)
+    assert sum(posteriors({"a": 0}, {"a": old}, uniform(3))) == pytest.approx(1.0)
+    assert sum(adaptive._usable(old, default_skill(3))[0]) == pytest.approx(1.0)
+
+
+def should_survive_people_who_were_never_wrong_contradicting_each_other() -> None:
+    never_wrong = [[1.0, 0.0], [0.0, 1.0]]
+    found = posteriors({"a": 0, "b": 1}, {"a": never_wrong, "b": never_wrong}, uniform(2))
+    assert found == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def should_refuse_an_answer_that_names_no_category(label: int) -> None:
+    with pytest.raises(ConsensusError, match=f"mai: category {label} was answered; there are 0 to 2"):
+        decide({"mai": label}, {}, uniform(3), **LIMITS)
+
+
+@pytest.mark.parametrize(("least", "most"), [(0, 3), (4, 3), (1, 10)])
+def should_refuse_limits_that_contradict_each_other(least: int, most: int) -> None:
+    with pytest.raises(ConsensusError, match=f"min_answers = {least}, max_answers = {most}"):
+        decide({}, {}, uniform(3), threshold=0.95, min_answers=least, max_answers=most)
+
+
+@given(
+    any_labels(), st.dictionaries(st.text("abcdefgh", min_size=1, max_size=3), any_skill(), max_size=9), any_shares()
+)
+def should_give_probabilities_that_sum_to_one(
+    labels: dict[str, int], skills: dict[str, list[list[float]]], priors: list[float]
+) -> None:
+    found = posteriors(labels, skills, priors)
+    assert math.fsum(found) == pytest.approx(1.0)
+    assert all(0.0 <= value <= 1.0 for value in found)
+
+
+@given(any_labels(), st.data(), any_shares())
+def should_not_depend_on_the_order_of_answers_by_one_bit(
+    labels: dict[str, int], data: st.DataObject, priors: list[float]
+) -> None:
+    skills = {person: data.draw(any_skill()) for person in labels}
+    shuffled = dict(data.draw(st.permutations(list(labels.items()))))
+    assert posteriors(shuffled, skills, priors) == posteriors(labels, skills, priors)
+
+
+@given(any_labels(), st.data(), any_shares(), st.permutations(range(CATEGORIES)))
+def should_give_the_same_belief_when_categories_change_places(
+    labels: dict[str, int], data: st.DataObject, priors: list[float], order: list[int]
+) -> None:
+    skills = {person: data.draw(any_skill()) for person in labels}
+    place = [order.index(category) for category in range(CATEGORIES)]  # of the old category among the new
+    moved = posteriors(
+        {person: place[label] for person, label in labels.items()},
+        {person: [[skill[a][b] for b in order] for a in order] for person, skill in skills.items()},
+        [priors[category] for category in order],
+    )
+    assert [moved[place[category]] for category in range(CATEGORIES)] == pytest.approx(
+        posteriors(labels, skills, priors)
+    )
+
+
+@given(any_shares(), any_skill())
+def should_need_an_answer_between_not_at_all_and_fully(beliefs: list[float], skill: list[list[float]]) -> None:
+    assert 0.0 <= need(beliefs, skill) <= 1.0
+
+
+def should_need_most_where_least_is_known_and_nothing_from_someone_who_guesses() -> None:
+    assert need(uniform(4), default_skill(4, 1.0)) == pytest.approx(1.0)
+    assert need([1.0, 0.0, 0.0, 0.0]) == pytest.approx(0.0)
+    assert need(uniform(4), [uniform(4)] * 4) == pytest.approx(0.0)
+
+
+def should_order_items_by_need_and_then_by_name() -> None:
+    items = [("sure", [0.98, 0.02]), ("b", [0.5, 0.5]), ("a", [0.5, 0.5]), ("likely", [0.8, 0.2])]
+    assert most_needed(items, 3) == ["a", "b", "likely"]
