@@ -93,6 +93,7 @@ bench: setup .venv-bench/.ready ## Measure every speed that the README states, b
 lock: $(VENV)/.uv ## Renew the locks after a change of requirements
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.txt -o requirements/all.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements/deploy.in -c requirements/all.txt -o requirements/deploy.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements/lambda.in -c requirements/all.txt -o requirements/lambda.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements/bench.in -o requirements/bench.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements/bootstrap.in -o requirements/bootstrap.txt

@@ -1,8 +1,9 @@
 """The only place that assembles deployable code: Lambda assets and the training source.
 
 A Lambda asset holds the step's ``handler.py``, the modules of ``menulens`` that it imports (found by following the
-imports, so that an asset changes only when its code does) and ``settings.json``. Nothing is committed twice, and
-nothing is needed at run time but the standard library and boto3, which the runtime brings.
+imports, so that an asset changes only when its code does), the wheels of the distributions that these import
+(:mod:`stacks.wheels`) and ``settings.json``. Nothing is committed twice, and nothing else is needed at run time but the
+standard library and boto3, which the runtime brings.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -25,12 +27,14 @@ from constructs import Construct
 
 from menulens.core.deployed import SETTINGS_FILE
 from menulens.settings import Settings
+from stacks import wheels
 
 ROOT = Path(__file__).resolve().parent.parent
 LAMBDAS = ROOT / "lambdas"
 TRAINING_SOURCE = ROOT / "training_src"
 HANDLER = "handler.handler"
 SETTINGS_SOURCE = "menulens/core/deployed.py"
+LOCAL = "local"
 IN_THE_RUNTIME = frozenset({"boto3", "botocore"})
 """Distributions that the Lambda runtime brings."""
 
@@ -52,10 +56,10 @@ def lambda_code(step: str, settings: Settings) -> lambda_.AssetCode:
     Raises
     ------
     PackagingError
-        If the handler imports what neither the runtime nor ``menulens`` has.
+        If the handler imports what an asset may not hold.
     """
     folder = tempfile.mkdtemp(prefix=f"{step}-", dir=_workshop().name)
-    assemble_lambda(step, settings, Path(folder))
+    assemble_lambda(step, settings, Path(folder), wheels.HERE if settings.environment == LOCAL else wheels.GRAVITON)
     # CDK copies the folder when the function takes the code, and names the asset by a hash of what is in it.
     code: lambda_.AssetCode = lambda_.Code.from_asset(folder)
     return code
@@ -75,17 +79,19 @@ def _workshop() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="menulens-assets-")
 
 
-def assemble_lambda(step: str, settings: Settings, folder: Path) -> None:
-    """Write everything that a step's function needs into an empty folder."""
+def assemble_lambda(step: str, settings: Settings, folder: Path, target: wheels.Target = wheels.HERE) -> None:
+    """Write everything that a step's function needs into an empty folder, for the interpreter that will run it."""
     source = LAMBDAS / step / "handler.py"
     if not source.is_file():
         raise PackagingError(f"{source.relative_to(ROOT)}: no such handler. Each step has its folder in lambdas/.")
-    needed = sorted(_imported(source))
+    closure = _imported(source)
+    needed = sorted(closure.files)
+    wheels.copy_into(folder, closure.distributions, target)
     shutil.copyfile(source, folder / "handler.py")
     for module in needed:
-        target = folder / module.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, target)
+        place = folder / module.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module, place)
     if ROOT / SETTINGS_SOURCE in needed:
         text = json.dumps(settings.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, indent=1)
         (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
@@ -99,7 +105,7 @@ def assemble_training_source(archive: Path) -> None:
     members = {file.relative_to(TRAINING_SOURCE).as_posix(): file for file in own}
     for file in own:
         if file.suffix == ".py":
-            for module in _imported(file, checks=False):
+            for module in _imported(file, checks=False).files:
                 members[module.relative_to(ROOT).as_posix()] = module
     # No time, owner or mode of this machine may enter the archive: its hash names the asset.
     with (
@@ -115,24 +121,33 @@ def assemble_training_source(archive: Path) -> None:
             tar.addfile(member, io.BytesIO(content))
 
 
-def _imported(source: Path, *, checks: bool = True) -> set[Path]:
-    """Return the files of ``menulens`` that a file imports, and what these import, and so on."""
-    found: set[Path] = set()
+@dataclass(frozen=True, slots=True)
+class _Closure:
+    """What a file imports, and what that imports, and so on: files of ``menulens``, and distributions."""
+
+    files: set[Path] = field(default_factory=set)
+    distributions: set[str] = field(default_factory=set)
+
+
+def _imported(source: Path, *, checks: bool = True) -> _Closure:
+    """Return what a file stands on; with checks, all of it must be something that an asset may hold."""
+    found = _Closure()
     waiting = [source]
     while waiting:
         file = waiting.pop()
         for module in _modules(file):
             top = module.partition(".")[0]
-            if top != "menulens":
-                if checks and top not in sys.stdlib_module_names and top not in IN_THE_RUNTIME:
-                    raise PackagingError(
-                        f"{file.relative_to(ROOT)} imports {module}, which the Lambda runtime does not have; "
-                        "allowed: the standard library, boto3, botocore and menulens."
-                    )
-                continue
-            for part in _files(module) - found:
-                found.add(part)
-                waiting.append(part)
+            if top == "menulens":
+                for part in _files(module) - found.files:
+                    found.files.add(part)
+                    waiting.append(part)
+            elif top in wheels.DISTRIBUTIONS:
+                found.distributions.add(wheels.DISTRIBUTIONS[top])
+            elif checks and top not in sys.stdlib_module_names and top not in IN_THE_RUNTIME:
+                raise PackagingError(
+                    f"{file.relative_to(ROOT)} imports {module}, which a function can't have; allowed: the standard "
+                    f"library, boto3, botocore, menulens, {', '.join(sorted(wheels.DISTRIBUTIONS))}."
+                )
     return found
 
 
