@@ -1,0 +1,158 @@
+// Sign-in: authorization code with PKCE against the hosted sign-in that config.json names. No password passes here.
+
+const TOKENS = "menulens.session";
+const PENDING = "menulens.sign-in";
+const EARLY = 60_000; // renew a minute before the access token ends
+
+/** Nobody is signed in, or the sign-in ended: the person has to sign in again. */
+export class SignInNeededError extends Error {
+  constructor(message = "sign in first") {
+    super(message);
+    this.name = "SignInNeededError";
+  }
+}
+
+let configuration;
+
+/** Read config.json, once: {region, client_id, issuer, sign_in, api, version}. */
+export function config() {
+  configuration ??= fetch("/config.json", { cache: "no-cache" })
+    .then((answer) => {
+      if (!answer.ok) throw new Error(`/config.json answered ${answer.status}`);
+      return answer.json();
+    })
+    .catch((error) => {
+      configuration = undefined;
+      throw error;
+    });
+  return configuration;
+}
+
+/** Return who is signed in: {id, username, groups}; null when nobody is. The server checks; this only shows. */
+export function person() {
+  const tokens = read();
+  if (!tokens) return null;
+  const claims = claimsOf(tokens.access_token);
+  return { id: claims.sub, username: claims.username ?? claims.sub, groups: claims["cognito:groups"] ?? [] };
+}
+
+/** Leave for the hosted sign-in; after it the person is back at `returnTo`. */
+export async function signIn(returnTo = location.pathname + location.search, language = document.documentElement.lang) {
+  const { sign_in: base, client_id: client } = await config();
+  const verifier = random(48);
+  const state = random(16);
+  sessionStorage.setItem(PENDING, JSON.stringify({ state, verifier, returnTo }));
+  const challenge = base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))));
+  location.assign(`${base}/oauth2/authorize?${new URLSearchParams({
+    response_type: "code",
+    client_id: client,
+    redirect_uri: redirectUri(),
+    scope: "openid email",
+    state,
+    code_challenge: challenge,
+    code_challenge_method: "S256",
+    lang: language,
+  })}`);
+}
+
+/**
+ * Finish a sign-in if the address holds its answer; the place that the person wanted is in the address afterwards.
+ *
+ * @returns {Promise<boolean>} whether a sign-in was finished
+ */
+export async function finishSignIn() {
+  const answer = new URLSearchParams(location.search);
+  if (!answer.has("state") || !(answer.has("code") || answer.has("error"))) return false;
+  const pending = JSON.parse(sessionStorage.getItem(PENDING) ?? "null");
+  sessionStorage.removeItem(PENDING);
+  const returnTo = pending?.returnTo?.startsWith("/") && !pending.returnTo.startsWith("//") ? pending.returnTo : "/";
+  history.replaceState(null, "", returnTo);
+  if (!pending || pending.state !== answer.get("state")) {
+    if (person()) return false; // an old address opened again: who is signed in stays so
+    throw new SignInNeededError("this sign-in was not started here");
+  }
+  if (answer.has("error")) throw new SignInNeededError(answer.get("error_description") ?? answer.get("error"));
+  keep(await token({ grant_type: "authorization_code", code: answer.get("code"), redirect_uri: redirectUri(), code_verifier: pending.verifier }));
+  if (new URL(returnTo, location.origin).pathname !== "/") location.replace(returnTo);
+  return true;
+}
+
+/**
+ * Return an access token that is still good, renewed when needed. Tabs renew one after the other.
+ *
+ * @param {string} [refused] a token that the server no longer takes
+ */
+export async function accessToken(refused) {
+  const good = () => {
+    const tokens = read();
+    if (!tokens) throw new SignInNeededError();
+    return tokens.access_token !== refused && tokens.ends - EARLY > Date.now() ? tokens.access_token : null;
+  };
+  return good() ?? alone("menulens-sign-in", async () => good() ?? renew());
+}
+
+/** Forget the tokens, tell the sign-in service, and leave for the page that it shows. */
+export async function signOut() {
+  const tokens = read();
+  const { sign_in: base, client_id: client } = await config();
+  localStorage.removeItem(TOKENS);
+  if (tokens?.refresh_token) {
+    await fetch(`${base}/oauth2/revoke`, { method: "POST", body: new URLSearchParams({ token: tokens.refresh_token, client_id: client }) })
+      .catch(() => {}); // offline: the token is gone from this device, which is what was asked
+  }
+  location.assign(`${base}/logout?${new URLSearchParams({ client_id: client, logout_uri: redirectUri() })}`);
+}
+
+async function renew() {
+  const { refresh_token: refresh } = read();
+  try {
+    keep({ refresh_token: refresh, ...(await token({ grant_type: "refresh_token", refresh_token: refresh })) });
+  } catch (error) {
+    if (error instanceof SignInNeededError) localStorage.removeItem(TOKENS);
+    throw error;
+  }
+  return read().access_token;
+}
+
+/** Ask the token endpoint; a refusal means that the person must sign in again, anything else that the network is away. */
+async function token(fields) {
+  const { sign_in: base, client_id: client } = await config();
+  const answer = await fetch(`${base}/oauth2/token`, {
+    method: "POST",
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    body: new URLSearchParams({ client_id: client, ...fields }),
+  });
+  if (answer.status === 400 || answer.status === 401) throw new SignInNeededError("the sign-in has ended");
+  if (!answer.ok) throw new TypeError(`the sign-in service answered ${answer.status}`);
+  return answer.json();
+}
+
+function keep({ access_token, refresh_token, expires_in }) {
+  localStorage.setItem(TOKENS, JSON.stringify({ access_token, refresh_token, ends: Date.now() + expires_in * 1000 }));
+}
+
+function read() {
+  return JSON.parse(localStorage.getItem(TOKENS) ?? "null");
+}
+
+function redirectUri() {
+  return `${location.origin}/`;
+}
+
+/** Run something while no other tab runs the same. */
+export function alone(name, task) {
+  return navigator.locks ? navigator.locks.request(name, task) : task();
+}
+
+function claimsOf(token) {
+  const bytes = Uint8Array.from(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (letter) => letter.charCodeAt(0));
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+function random(bytes) {
+  return base64url(crypto.getRandomValues(new Uint8Array(bytes)));
+}
+
+function base64url(bytes) {
+  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
