@@ -91,7 +91,7 @@ bench: setup .venv-bench/.ready ## Measure every speed that the README states, b
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Renew the locks after a change of requirements
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.txt -o requirements/all.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --override requirements/overrides.txt requirements.txt -o requirements/all.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements/deploy.in -c requirements/all.txt -o requirements/deploy.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements/lambda.in -c requirements/all.txt -o requirements/lambda.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements/serving.in -o requirements/serving.txt

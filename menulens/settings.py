@@ -28,6 +28,11 @@ Email = Annotated[str, StringConstraints(pattern=r"^[^@\s<>\"',;]+@[^@\s<>\"',;]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Emoji = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x7f]{0,16}$")]
+Hint = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True)]
+RulesText = Annotated[str, StringConstraints(max_length=1_000, strip_whitespace=True)]
+ManifestKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}$")]
+Domain = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$", max_length=253)]
 
 # What a rule written as a regular expression means, for the message.
 _ALLOWED = {
@@ -36,6 +41,10 @@ _ALLOWED = {
     r"^[^@\s<>\"',;]+@[^@\s<>\"',;]+\.[A-Za-z]{2,}$": "an e-mail address, as in mai@example.com",
     r"^[a-z]{2}(-[a-z]+)+-\d$": "a region, as in ap-northeast-1",
     r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$": "a SageMaker instance type, as in ml.g5.xlarge",
+    r"^[^\x00-\x7f]{0,16}$": "one emoji, or nothing",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}$": "a key of manifest lines, as in genre or menu-text",
+    r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$": "a domain name, as in labels.example.com",
+    r"^arn:aws[a-z-]*:acm:us-east-1:\d{12}:certificate/[0-9a-f-]+$": "a certificate of us-east-1, CloudFront's region",
 }
 
 
@@ -48,12 +57,18 @@ class _Section(BaseModel):
 
 
 class Category(_Section):
-    """One thing an annotator can pick; its place in the list is its label index in a labeling job."""
+    """One thing an annotator can pick; its place in the list is its label index in a labeling job.
+
+    ``emoji`` and the hints help to tell it from the others; both may be left out.
+    """
 
     key: CategoryKey
     ja: Text
     en: Text
     trains: bool = True
+    emoji: Emoji = ""
+    hint_ja: Hint = ""
+    hint_en: Hint = ""
 
 
 class Photos(_Section):
@@ -66,13 +81,18 @@ class Photos(_Section):
 
 
 class Labeling(_Section):
-    """How people are asked."""
+    """Who is asked, and how.
 
-    provider: Literal["ground_truth"] = "ground_truth"
+    ``portal`` is our own page; ``ground_truth`` needs an account that had SageMaker Ground Truth before 2026-07-30.
+    ``workers_per_photo`` people answer for each photo in Ground Truth; in the portal it is the most that are asked.
+    """
+
+    provider: Literal["portal", "ground_truth"] = "portal"
     label_attribute: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=127)] = (
         "menu-category"
     )
     members: tuple[Email, ...] = ()
+    owners: tuple[Email, ...] = ()
     workforce_arn: str | None = None
     require_totp: Literal["off", "optional", "required"] = "optional"
     workers_per_photo: Annotated[int, Field(ge=1, le=9)] = 3
@@ -82,6 +102,8 @@ class Labeling(_Section):
     automated: bool = False
     question_ja: Text = "この写真はどれですか？"
     question_en: Text = "What does this photo show?"
+    rules_ja: RulesText = ""
+    rules_en: RulesText = ""
 
     @field_validator("label_attribute")
     @classmethod
@@ -89,6 +111,61 @@ class Labeling(_Section):
         if value.endswith(("-metadata", "-ref")):
             raise ValueError("a label attribute may not end in -metadata or -ref")
         return value
+
+
+class Portal(_Section):
+    """Our own labeling page and what stands behind it.
+
+    Attributes
+    ----------
+    confidence
+        Posterior of the consensus at which no further answer is asked for.
+    min_answers
+        Answers that each item gets at least; ``labeling.workers_per_photo`` is the most.
+    gold_share, gold_min_accuracy, gold_min_seen
+        Share of known items among those shown; an annotator who saw ``gold_min_seen`` of them and falls under the
+        accuracy gets no more work.
+    lease_seconds
+        How long an item that was handed out waits for its answer.
+    context_keys
+        Keys of manifest lines whose text is shown beside the photo, as in ``genre``.
+    near_duplicate_bits
+        Photos whose perceptual hashes (256 bits) differ in at most so many bits are shown once; 0 shows each.
+    display_pixels, display_quality
+        Longer side and JPEG quality of the copies that browsers get.
+    machine_error, machine_certainty
+        Automated labeling: the largest error of machine labels, and how certain its bound must be.
+    domain, certificate_arn
+        Address of the page, if it is not to be one of CloudFront's own; both or neither.
+    requests_per_second, burst
+        What the API takes from everyone together.
+    """
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    min_answers: Annotated[int, Field(ge=1, le=9)] = 1
+    gold_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
+    gold_min_accuracy: Share = 0.6
+    gold_min_seen: Annotated[int, Field(ge=1, le=1_000)] = 10
+    lease_seconds: Annotated[int, Field(ge=30, le=28_800)] = 900
+    context_keys: Annotated[tuple[ManifestKey, ...], Field(max_length=5)] = ()
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=64)] = 24
+    display_pixels: Annotated[int, Field(ge=320, le=1_600)] = 1_600
+    display_quality: Annotated[int, Field(ge=50, le=95)] = 82
+    machine_error: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    machine_certainty: Annotated[float, Field(ge=0.8, lt=1.0)] = 0.95
+    domain: Domain | None = None
+    certificate_arn: (
+        Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:us-east-1:\d{12}:certificate/[0-9a-f-]+$")]
+        | None
+    ) = None
+    requests_per_second: Annotated[int, Field(ge=1, le=5_000)] = 100
+    burst: Annotated[int, Field(ge=1, le=5_000)] = 200
+
+    @model_validator(mode="after")
+    def _domain_with_certificate(self) -> Portal:
+        if (self.domain is None) != (self.certificate_arn is None):
+            raise ValueError("domain and certificate_arn: both or neither; a domain is served with its certificate")
+        return self
 
 
 class Split(_Section):
@@ -175,6 +252,7 @@ class Settings(_Section):
     photos: Photos = Photos()
     categories: Annotated[tuple[Category, ...], Field(min_length=2, max_length=50)]
     labeling: Labeling = Labeling()
+    portal: Portal = Portal()
     split: Split = Split()
     training: Training = Training()
     gate: Gate = Gate()
@@ -188,6 +266,8 @@ class Settings(_Section):
             ("categories: ja", [category.ja for category in self.categories]),
             ("categories: en", [category.en for category in self.categories]),
             ("labeling.members", [member.lower() for member in self.labeling.members]),
+            ("labeling.owners", [owner.lower() for owner in self.labeling.owners]),
+            ("portal.context_keys", list(self.portal.context_keys)),
             ("operations.alarm_emails", [email.lower() for email in self.operations.alarm_emails]),
         ):
             doubles = sorted({value for value in values if values.count(value) > 1})
@@ -195,6 +275,11 @@ class Settings(_Section):
                 raise ValueError(f"{what}: {', '.join(map(repr, doubles))} stands twice; each may stand once")
         if sum(category.trains for category in self.categories) < 2:
             raise ValueError("categories: at least two must train (trains = true)")
+        if self.portal.min_answers > self.labeling.workers_per_photo:
+            raise ValueError(
+                f"portal.min_answers = {self.portal.min_answers}: at most labeling.workers_per_photo "
+                f"({self.labeling.workers_per_photo}) people are asked for a photo"
+            )
         return self
 
     @property

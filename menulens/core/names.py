@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Room = Literal["photos", "labels", "datasets", "models", "vectors", "access-logs"]
+Room = Literal["photos", "labels", "datasets", "models", "vectors", "answers", "page", "access-logs"]
 Machine = Literal["label", "clean", "snapshot", "train", "deploy", "vectorise"]
 
 MACHINES: tuple[Machine, ...] = ("label", "clean", "snapshot", "train", "deploy", "vectorise")
@@ -41,3 +41,18 @@ def model_package_group(environment: str) -> str:
 def workteam(environment: str) -> str:
     """Return the name of the private labeling team."""
     return f"{prefix(environment)}-annotators"
+
+
+def labeling_table(environment: str) -> str:
+    """Return the name of the table that the labeling portal keeps its jobs, items and answers in."""
+    return f"{prefix(environment)}-labeling"
+
+
+def annotators(environment: str) -> str:
+    """Return the user group whose members label."""
+    return f"{prefix(environment)}-annotators"
+
+
+def owners(environment: str) -> str:
+    """Return the user group whose members own labeling jobs."""
+    return f"{prefix(environment)}-owners"

@@ -43,9 +43,27 @@ def should_be_frozen() -> None:
         ("ben@example.com", "AKI@example.com", ("labeling.members", "aki@example.com", "twice")),
         ('key = "drink"', 'key = "Drink"', ("categories[2].key", "'Drink'", "small letters")),
         ('key = "drink"', 'key = "meal"', ("categories: key", "'meal'", "twice")),
-        ('"ground_truth"', '"mturk"', ("labeling.provider", "'mturk'", "'ground_truth'")),
+        ('"portal"', '"mturk"', ("labeling.provider", "'mturk'", "'portal'", "'ground_truth'")),
         ('en = "Meal"\n', "", ("categories[0].en", "missing")),
-        ('"ground_truth"', '"portal"', ("labeling.provider", "'portal'", "'ground_truth'")),
+        ('emoji = "🍛"', 'emoji = "<b>"', ("categories[0].emoji", "'<b>'", "one emoji")),
+        ('emoji = "🍛"', 'emojis = "🍛"', ("categories[0].emojis", "no such key", "emoji, en")),
+        (
+            'owners = ["owner@example.com"]',
+            'owners = ["owner"]',
+            ("labeling.owners[0]", "'owner'", "an e-mail address"),
+        ),
+        ('owners = ["', 'owners = ["OWNER@example.com", "', ("labeling.owners", "'owner@example.com'", "twice")),
+        ("[portal]", "[portal]\nconfidence = 0.5", ("portal.confidence", "0.5", "greater than 0.5")),
+        ("[portal]", "[portal]\nmin_answers = 4", ("portal.min_answers = 4", "workers_per_photo (3)")),
+        ("[portal]", "[portal]\nmax_answers = 4", ("portal.max_answers", "no such key", "min_answers")),
+        ("[portal]", "[portal]\ngold_share = 0.6", ("portal.gold_share", "0.6", "0.5")),
+        ("[portal]", "[portal]\ndisplay_pixels = 4000", ("portal.display_pixels", "4000", "1600")),
+        ("[portal]", "[portal]\nlease_seconds = 5", ("portal.lease_seconds", "5", "30")),
+        ("[portal]", "[portal]\ndomain = 'labels.example.com'", ("portal", "certificate_arn", "both or neither")),
+        ("[portal]", "[portal]\ndomain = 'https://x'", ("portal.domain", "'https://x'", "labels.example.com")),
+        ("[portal]", "[portal]\ncertificate_arn = 'x'", ("portal.certificate_arn", "'x'", "us-east-1")),
+        ('["genre", ', '["genre", "genre", ', ("portal.context_keys", "'genre'", "twice")),
+        ('["genre", ', '["ge nre", ', ("portal.context_keys[0]", "'ge nre'", "menu-text")),
         ("workers_per_photo = 3", "workers_per_photo = 10", ("labeling.workers_per_photo", "10", "9")),
         ("min_accuracy = 0.5", "min_accuracy = 1.5", ("gate.min_accuracy", "1.5", "1")),
         ('group_pattern = "^photos/([^/]+)/"', 'group_pattern = "photos"', ("split.group_pattern", "(group)")),
@@ -93,6 +111,19 @@ def should_never_crash_on_any_text(tmp_path_factory: pytest.TempPathFactory, tex
     path = settings_file(tmp_path_factory.getbasetemp(), text.encode("utf-8", "replace").decode())
     with pytest.raises(SettingsError):
         load_settings(path)
+
+
+def should_ask_in_the_portal_unless_told_otherwise(tmp_path: Path) -> None:
+    text = GOOD.replace('provider = "portal"\n', "")
+    assert load_settings(settings_file(tmp_path, text)).labeling.provider == "portal"
+
+
+@pytest.mark.parametrize("path", sorted(Path("config").glob("*.toml")), ids=lambda path: path.stem)
+def should_show_every_category_with_emoji_and_hints(path: Path) -> None:
+    for category in settings_of(path.stem).categories:
+        assert category.emoji, category.key
+        assert category.hint_ja, category.key
+        assert category.hint_en, category.key
 
 
 def should_give_another_fingerprint_for_another_setting() -> None:
