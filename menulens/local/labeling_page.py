@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -35,7 +31,6 @@ _COOKIE = "menulens_session"
 _MOST_TASKS = 20
 _MAX_REQUEST = 16 * 1024
 _MAX_PHOTO = 40 * 1024 * 1024  # what Ground Truth takes
-_START_SECONDS = 10.0
 _SIGNATURES = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -83,40 +78,6 @@ class LabelingPage:
         self._config = config
         self._labeling = service.labeling
         self._sign_in = SignIn(config, service.workforces)
-        settings = uvicorn.Config(
-            self.application(),
-            host="127.0.0.1",
-            port=config.labeling_port,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(settings)
-        self._thread = threading.Thread(target=self._serve, daemon=True, name="labeling-page")
-
-    def _serve(self) -> None:
-        asyncio.run(self._server.serve())
-
-    def start(self) -> None:
-        """Start to serve.
-
-        Raises
-        ------
-        OSError
-            If the port can't be had.
-        """
-        self._thread.start()
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise OSError(f"the labeling page did not start on port {self._config.labeling_port}")
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        """Stop to serve."""
-        self._server.should_exit = True
-        self._thread.join(5.0)
 
     def application(self) -> Starlette:
         """Return the ASGI application."""

@@ -6,14 +6,18 @@ so its version is pinned exactly, :func:`check` says which one moved, and a test
 
 from __future__ import annotations
 
+import http
 import inspect
 import json
+import re
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs, unquote
 
 from ministack import app
 from ministack.core import lambda_runtime, responses, router
-from ministack.services import eventbridge, lambda_svc, stepfunctions
+from ministack.services import cloudfront, cognito, eventbridge, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 from ministack.services.cloudformation import stacks as cloudformation_stacks
 
@@ -82,11 +86,50 @@ def check() -> None:
     script = getattr(lambda_runtime, "_PYTHON_WORKER_SCRIPT", "")
     expect(_TRACE in script or _MARKED_TRACE in script, "lambda_runtime._PYTHON_WORKER_SCRIPT (traceback of an error)")
     expect(callable(getattr(responses, "set_request_account_id", None)), "responses.set_request_account_id")
+    for module, name, parameters in _PORTAL_FUNCTIONS:
+        function = getattr(module, name, None)
+        expect(_takes(getattr(function, "replaces", function), *parameters), f"{module.__name__}.{name}")
     if moved:
         raise ExtensionPointError(
             f"MiniStack moved what the local cloud hooks into: {'; '.join(moved)}. "
             f"The hooks are written for ministack=={VERSION}: install that version, or adapt {__file__}."
         )
+
+
+# What the labeling portal's front door needs: CloudFront's way to an origin, and Cognito's sign-in.
+_PORTAL_FUNCTIONS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
+    (
+        cloudfront,
+        "_fetch_from_origin",
+        ("origin", "method", "uri", "query_string", "headers", "body", "viewer_is_https", "client_ip", "viewer_xff"),
+    ),
+    (cloudfront, "_origin_request_headers", ("origin", "headers", "client_ip", "viewer_x_forwarded_for")),
+    (cloudfront, "_multidict_from_pairs", ("pairs",)),
+    (app, "_handle_execute_api_request", ("host", "path", "method", "headers", "body", "query_params", "raw_path")),
+    (
+        cognito,
+        "_issue_auth_code_redirect",
+        (
+            "client_id",
+            "pool_id",
+            "redirect_uri",
+            "scope",
+            "username",
+            "nonce",
+            "code_challenge",
+            "code_challenge_method",
+            "state",
+        ),
+    ),
+    (cognito, "_find_pool_by_client_id", ("client_id",)),
+    (cognito, "_get_pool_unscoped", ("pool_id",)),
+    (cognito, "_resolve_user", ("pool", "username")),
+    (cognito, "_password_policy_errors", ("pool", "password")),
+    (cognito, "_fake_token", ("sub", "pool_id", "client_id", "token_type", "username", "user_attrs", "groups")),
+    (cognito, "_send_verification_email", ("pool", "username", "attr_dict", "code", "attribute_name")),
+    (cognito, "_confirmation_code_error", ("action", "data")),
+    (cognito, "_run_idp_handler", ("handler", "action", "data")),
+)
 
 
 def _takes(function: Any, *names: str) -> bool:
@@ -168,3 +211,110 @@ def _execute_function_warm(func: dict[str, Any], event: Any, request_id: str) ->
             body["stackTrace"] = log.rstrip().splitlines()[-20:]
             result["log"] = log.rstrip()
     return result
+
+
+# --- the labeling portal ---------------------------------------------------------------------------------------------
+_EXECUTE_API = re.compile(r"([a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
+
+
+def _replace(module: Any, name: str, function: Any) -> None:
+    """Put a function in another's place, once; ``replaces`` on it is the other, which :func:`check` looks at."""
+    if not hasattr(getattr(module, name), "replaces"):
+        function.replaces = getattr(module, name)
+        setattr(module, name, function)
+
+
+def serve_api_origins() -> None:
+    """Let CloudFront reach an HTTP API of this cloud as its origin; MiniStack refuses every ``amazonaws.com`` host."""
+    fetch = cloudfront._fetch_from_origin
+
+    async def fetch_from_origin(origin: dict[str, Any], method: str, uri: str, query: str, *more: Any) -> Any:
+        api = _EXECUTE_API.fullmatch(origin["domain_name"].lower().rstrip("."))
+        if api is None:
+            return await fetch(origin, method, uri, query, *more)
+        headers, body, _https, client, forwarded_for, _distribution = more
+        sent = cloudfront._origin_request_headers(origin, headers, client, forwarded_for)
+        path = (origin.get("origin_path") or "") + uri
+        status, answered, content = await app._handle_execute_api_request(
+            f"{api[1]}.execute-api.{app._MINISTACK_HOST}",
+            unquote(path),
+            method,
+            {name.lower(): value for name, value in sent.items()},
+            body or b"",
+            parse_qs(query, keep_blank_values=True),
+            raw_path=path,
+            raw_query_string=query,
+        )
+        pairs = [(name, value) for name, value in answered.items()]
+        return status, http.HTTPStatus(status).phrase, cloudfront._multidict_from_pairs(pairs), content
+
+    _replace(cloudfront, "_fetch_from_origin", fetch_from_origin)
+
+
+def keep_groups_on_refresh() -> None:
+    """Put a person's groups into refreshed tokens, as Cognito does; MiniStack leaves them out of these."""
+    make = cognito._fake_token
+
+    def fake_token(sub: str, pool_id: str, *more: Any, **options: Any) -> Any:
+        if options.get("trigger_source") == "TokenGeneration_RefreshTokens" and not options.get("groups"):
+            user = cognito._get_pool_unscoped(pool_id)["_users"].get(options.get("username"))
+            options["groups"] = (user or {}).get("_groups") or []
+        return make(sub, pool_id, *more, **options)
+
+    _replace(cognito, "_fake_token", fake_token)
+
+
+def check_reset_codes() -> None:
+    """Mail a random code to who forgot a password, and take no other; MiniStack mails a constant and takes any."""
+    send, run = cognito._send_verification_email, cognito._run_idp_handler
+
+    def send_verification_email(
+        pool: dict[str, Any], username: str, attr_dict: dict[str, Any], code: str, attribute_name: str = "email"
+    ) -> Any:
+        if attribute_name == "password":
+            code = f"{secrets.randbelow(1_000_000):06d}"
+            user, _error = cognito._resolve_user(pool, username)
+            user["_reset_code"] = code
+        return send(pool, username, attr_dict, code, attribute_name=attribute_name)
+
+    def run_idp_handler(handler: Any, action: str, data: dict[str, Any]) -> Any:
+        refused = cognito._confirmation_code_error(action, data) if action == "ConfirmForgotPassword" else None
+        return refused or run(handler, action, data)
+
+    _replace(cognito, "_send_verification_email", send_verification_email)
+    _replace(cognito, "_run_idp_handler", run_idp_handler)
+
+
+def pool_of_client(client_id: str) -> str | None:
+    """Return the ID of the user pool that an app client belongs to."""
+    found: str | None = cognito._find_pool_by_client_id(client_id)[0]
+    return found
+
+
+def password_errors(pool_id: str, password: str) -> list[str]:
+    """Return in what a password fails the pool's policy."""
+    return list(cognito._password_policy_errors(cognito._get_pool_unscoped(pool_id), password))
+
+
+def authorization_code(pool_id: str, username: str, request: dict[str, str]) -> str:
+    """Return where a browser goes after a sign-in: ``redirect_uri`` with a code that ``/oauth2/token`` takes.
+
+    Raises
+    ------
+    ValueError
+        If the client no longer allows what the request asks.
+    """
+    _status, headers, body = cognito._issue_auth_code_redirect(
+        request["client_id"],
+        pool_id,
+        request["redirect_uri"],
+        request["scope"],
+        username,
+        request["nonce"],
+        request["code_challenge"],
+        request["code_challenge_method"],
+        request["state"],
+    )
+    if "Location" not in headers:
+        raise ValueError(body.decode("utf-8", "replace"))
+    return str(headers["Location"])

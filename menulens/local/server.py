@@ -1,4 +1,4 @@
-"""The process of a local cloud: MiniStack on loopback with the SageMaker service in it, and the labeling page.
+"""The process of a local cloud: MiniStack on loopback with the SageMaker service in it, and the front door.
 
 Run as ``python -m menulens.local.server``; :mod:`menulens.local.lifecycle` starts it with its settings in the
 environment, which MiniStack reads while it is imported.
@@ -17,11 +17,13 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config as HypercornConfig
 
 from menulens.local import ministack_hooks as hooks
+from menulens.local.background_server import BackgroundServer
 from menulens.local.cfn import Resources
 from menulens.local.cfn_cognito import CognitoResources
 from menulens.local.config import LocalConfig
 from menulens.local.context import Context
 from menulens.local.events import Events
+from menulens.local.front_door import FrontDoor
 from menulens.local.integrations import Integrations
 from menulens.local.labeling_page import LabelingPage
 from menulens.local.service import SageMaker
@@ -39,13 +41,17 @@ def assemble(config: LocalConfig) -> SageMaker:
     Resources(service).register()
     CognitoResources(config).register()
     hooks.name_handler_exceptions()
+    hooks.serve_api_origins()
+    hooks.keep_groups_on_refresh()
+    hooks.check_reset_codes()
     return service
 
 
 async def run(config: LocalConfig) -> None:
     """Serve until SIGTERM or SIGINT, then end every job, endpoint and page."""
     service = assemble(config)
-    page = LabelingPage(service, config)
+    door = FrontDoor(config, fallback=LabelingPage(service, config).application())
+    page = BackgroundServer(door, config.labeling_port, "front-door")
     ended, closed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
