@@ -1,0 +1,79 @@
+"""Pause, resume, stop, reopen, and the end that comes by itself."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from menulens.core import keys as names
+from menulens.portal import entries, keys
+from menulens.portal.context import Portal
+from menulens.portal.model import ENDED, Job, JobState, PortalError, iso
+from menulens.portal.reading import get, progress
+from menulens.portal.table import ConditionError, Update
+
+LABELING_FINISHED: Final = "LabelingFinished"
+
+
+def pause(portal: Portal, name: str) -> Job:
+    """Hand out no more work; answers to what is handed out are taken."""
+    return _move(portal, name, "paused", ("open",))
+
+
+def resume(portal: Portal, name: str) -> Job:
+    """Hand out work again."""
+    return _move(portal, name, "open", ("paused",))
+
+
+def stop(portal: Portal, name: str) -> Job:
+    """End a job as it is; its output has the labels so far."""
+    return _move(portal, name, "stopped", ("open", "paused"))
+
+
+def reopen(portal: Portal, name: str) -> Job:
+    """Go on with a job that ended."""
+    return _move(portal, name, "open", ("stopped", "complete"))
+
+
+def conclude(portal: Portal, job: Job) -> Job:
+    """End a job whose items are all done; one with open items, or in another state, stays as it is."""
+    if job.state != "open" or progress(portal, job).open:
+        return job
+    return _move(portal, job.name, "complete", ("open",))
+
+
+def nudge(portal: Portal, job: Job) -> Job:
+    """Make good what a kill left undone: end a job that is done, tell again that one has ended and has no output."""
+    entry = portal.table.get(keys.meta(job.name)) or {}
+    if job.state == "open":
+        now = progress(portal, job)
+        # A reopened job stays open until something has changed since.
+        return job if now.open or entry.get("reopened_at") == [now.done, now.total] else conclude(portal, job)
+    if job.state in ENDED and entry.get("finish_due"):
+        portal.emit(LABELING_FINISHED, {names.JOB_NAME: job.name})
+    return job
+
+
+def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, ...]) -> Job:
+    job = get(portal, name)
+    if job.state == target:
+        return job
+    if job.state not in allowed:
+        raise PortalError("state", f"{name} is {job.state}; due: {' or '.join(allowed)}.", 409)
+    change: dict[str, Any] = {"state": target, "changed_at": iso(portal.clock())}
+    if target in ENDED:
+        change["finish_due"] = True
+    elif job.state in ENDED:
+        now = progress(portal, job)
+        change |= {"finish_due": None, "reopened_at": [now.done, now.total]}
+    try:
+        portal.table.transact(
+            [
+                Update(keys.meta(name), set=change, add={"version": 1}, when={"state": job.state}),
+                entries.waiting(name, "state", {"state": target}, now=portal.clock()),
+            ]
+        )
+    except ConditionError:
+        return _move(portal, name, target, allowed)
+    if target in ENDED:
+        portal.emit(LABELING_FINISHED, {names.JOB_NAME: name})
+    return get(portal, name)
