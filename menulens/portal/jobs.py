@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from menulens.portal.categories import add_category, change_category
 from menulens.portal.lifecycle import LABELING_FINISHED, conclude, nudge, pause, reopen, resume, stop
-from menulens.portal.opening import add_items, create
+from menulens.portal.opening import add_items, create, open_job
 from menulens.portal.reading import count, find, get, get_item, items, list_jobs, progress
 
 rename_category = change_category
@@ -23,6 +23,7 @@ __all__ = [
     "items",
     "list_jobs",
     "nudge",
+    "open_job",
     "pause",
     "progress",
     "rename_category",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from menulens.core.keys import SOURCE_REF
 from menulens.portal import categories as categories_
@@ -22,6 +22,38 @@ from menulens.portal.table import ConditionError, Put, Update
 _NAME: Final = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}")
 _AT_ONCE: Final = 50  # items in one transaction
 _ATTEMPTS: Final = 20
+
+
+def open_job(
+    portal: Portal,
+    settings: Mapping[str, Any],
+    *,
+    name: str,
+    manifest: str,
+    display: str = "",
+    task_token: str = "",
+) -> Job:
+    """Open the job that the ``label`` state machine waits for, as an environment's settings have it.
+
+    Parameters
+    ----------
+    settings
+        :meth:`menulens.settings.Settings.model_dump`.
+    """
+    labeling, asked = settings["labeling"], settings.get("portal", {})
+    said = {field: labeling[field] for field in Texts().to_json() if labeling.get(field)}
+    texts = Texts.from_json({"title_ja": name, "title_en": name} | said)
+    return create(
+        portal,
+        name=name,
+        manifest=manifest,
+        display=display,
+        attribute=labeling["label_attribute"],
+        categories=[Category.from_json(one) for one in settings["categories"]],
+        options=JobOptions.from_json({"max_answers": labeling["workers_per_photo"]} | asked),
+        texts=texts,
+        task_token=task_token,
+    )
 
 
 def create(
