@@ -60,7 +60,7 @@ class _Parser(HTMLParser):
         if self._alert:
             self.alert += data
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 (the base class's signature)
         self._alert = False
 
 
@@ -138,7 +138,7 @@ class HostedSignIn:
         PortalSignInError
             If it leads back with an error or with another sign-in's state.
         """
-        target = response.headers.get("location", "")
+        target = str(response.headers.get("location", ""))
         if not target.startswith(self.redirect_uri):
             return None
         query = parse_qs(urlsplit(target).query)

@@ -47,6 +47,20 @@ def should_name_an_extension_point_that_moved(monkeypatch: pytest.MonkeyPatch) -
         hooks.check()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "services.cloudfront._fetch_from_origin",
+        "services.cognito._issue_auth_code_redirect",
+        "services.cognito._fake_token",
+    ],
+)
+def should_name_an_extension_point_of_the_portal_that_moved(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(f"ministack.{name}", lambda: None)
+    with pytest.raises(hooks.ExtensionPointError, match=name.replace(".", r"\.")):
+        hooks.check()
+
+
 def should_pin_the_version_that_the_hooks_are_written_for() -> None:
     assert version("ministack") == hooks.VERSION
 
