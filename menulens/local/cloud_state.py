@@ -33,6 +33,11 @@ class ServerRecord:
     labeling_port: int
 
     @property
+    def labeling_url(self) -> str:
+        """Address of the labeling portal, without a slash at the end."""
+        return f"http://127.0.0.1:{self.labeling_port}"
+
+    @property
     def process(self) -> psutil.Process | None:
         """The process, if it is still the one that was started."""
         try:

@@ -199,7 +199,9 @@ class Deployment:
 
     def synthesize(self) -> list[str]:
         """Synthesize the app and return the names of its stacks."""
-        self._cdk(["synth", "--quiet", "-c", f"environment={LOCAL_ENVIRONMENT}", "-o", str(self._out)])
+        context = {"environment": LOCAL_ENVIRONMENT, "portal_address": self._record.labeling_url}
+        given = [part for name, value in context.items() for part in ("-c", f"{name}={value}")]
+        self._cdk(["synth", "--quiet", *given, "-o", str(self._out)])
         manifest = json.loads((self._out / "manifest.json").read_text())
         return [
             name for name, artifact in manifest["artifacts"].items() if artifact["type"] == "aws:cloudformation:stack"
@@ -283,7 +285,7 @@ def cloud_description(record: ServerRecord, region: str) -> dict[str, Any]:
     """Return what cloud.json says of a ready cloud."""
     return {
         "endpoint_url": f"http://127.0.0.1:{record.port}",
-        "labeling_url": f"http://127.0.0.1:{record.labeling_port}",
+        "labeling_url": record.labeling_url,
         "region": region,
         "account": ACCOUNT,
         "access_key": ACCOUNT,
