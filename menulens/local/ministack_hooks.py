@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from ministack import app
-from ministack.core import lambda_runtime, responses, router
+from ministack.core import iam_evaluator, lambda_runtime, responses, router
 from ministack.services import cloudfront, cognito, eventbridge, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 from ministack.services.cloudformation import stacks as cloudformation_stacks
@@ -121,6 +121,7 @@ _PORTAL_FUNCTIONS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
             "state",
         ),
     ),
+    (iam_evaluator, "pin_request_origin", ("source_ip", "secure_transport")),
     (cognito, "_find_pool_by_client_id", ("client_id",)),
     (cognito, "_get_pool_unscoped", ("pool_id",)),
     (cognito, "_resolve_user", ("pool", "username")),
@@ -224,13 +225,18 @@ def _replace(module: Any, name: str, function: Any) -> None:
         setattr(module, name, function)
 
 
-def serve_api_origins() -> None:
-    """Let CloudFront reach an HTTP API of this cloud as its origin; MiniStack refuses every ``amazonaws.com`` host."""
+def serve_origins() -> None:
+    """Let CloudFront reach what it stands before.
+
+    MiniStack refuses every ``amazonaws.com`` host, an HTTP API of its own as well, and takes CloudFront's way to a
+    bucket for plain HTTP, which our buckets refuse; in an account it is TLS.
+    """
     fetch = cloudfront._fetch_from_origin
 
     async def fetch_from_origin(origin: dict[str, Any], method: str, uri: str, query: str, *more: Any) -> Any:
         api = _EXECUTE_API.fullmatch(origin["domain_name"].lower().rstrip("."))
         if api is None:
+            iam_evaluator.pin_request_origin("127.0.0.1", secure_transport=True)
             return await fetch(origin, method, uri, query, *more)
         headers, body, _https, client, forwarded_for, _distribution = more
         sent = cloudfront._origin_request_headers(origin, headers, client, forwarded_for)

@@ -41,7 +41,7 @@ def assemble(config: LocalConfig) -> SageMaker:
     Resources(service).register()
     CognitoResources(config).register()
     hooks.name_handler_exceptions()
-    hooks.serve_api_origins()
+    hooks.serve_origins()
     hooks.keep_groups_on_refresh()
     hooks.check_reset_codes()
     return service

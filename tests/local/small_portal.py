@@ -234,6 +234,13 @@ def _distribution(cloudfront: Any, s3: Any, api: str, bucket: str) -> None:
             },
         }
     )["Distribution"]  # fmt: skip
+    tls_only = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "cloudfront.amazonaws.com"},
@@ -241,4 +248,6 @@ def _distribution(cloudfront: Any, s3: Any, api: str, bucket: str) -> None:
         "Resource": f"arn:aws:s3:::{bucket}/*",
         "Condition": {"StringEquals": {"AWS:SourceArn": made["ARN"]}},
     }
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    s3.put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [tls_only, statement]})
+    )
