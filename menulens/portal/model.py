@@ -79,6 +79,8 @@ class Job:
         What a state machine waits for; empty if nobody waits.
     finished_seq
         Last log line that the output was made of; -1 before there is any.
+    finish_due
+        The job has ended and its output is still to be written, or who waits to be told.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Job:
     photo_key: str = ""
     task_token: str = ""
     finished_seq: int = -1
+    finish_due: bool = False
     version: int = 0
 
     def category(self, key: str) -> Category | None:

@@ -234,7 +234,7 @@ def _part(
     for target, data in ((place, content), (shown_place, shown)):
         if target and not portal.storage.exists(target):
             portal.storage.write_bytes(target, data, "application/jsonl")
-    part = InputPart(place, sha256, shown_place, shown_sha256 if display else "", first_line, len(read.lines))
+    part = InputPart(place, sha256, shown_place, shown_sha256 if display else "", first_line, len(read.lines), manifest)
     return part, read
 
 

@@ -115,6 +115,8 @@ class InputPart:
     ----------
     manifest, sha256
         Where the copy is (``s3://…``), and the hash of its bytes.
+    source
+        Where it was copied from.
     display, display_sha256
         The same of the index of display copies; empty for a job without.
     first_line, lines
@@ -127,6 +129,7 @@ class InputPart:
     display_sha256: str
     first_line: int
     lines: int
+    source: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""

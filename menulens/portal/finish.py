@@ -1,0 +1,148 @@
+"""A job's end, and a look in between: the log is sealed, the output is made of it, who waits is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from menulens.core import keys as names
+from menulens.labeling import jobs as labeling_jobs
+from menulens.labeling import layout
+from menulens.labeling.merge import merge
+from menulens.portal import keys, log
+from menulens.portal.context import Portal
+from menulens.portal.model import ENDED, Job, JobState, seconds
+from menulens.portal.output import Output
+from menulens.portal.reading import find, get
+from menulens.portal.rebuild import Rebuilt, rebuild
+from menulens.portal.table import ConditionError, Update
+
+_STATUS: Final[dict[JobState, str]] = {
+    "creating": "Initializing",
+    "open": "InProgress",
+    "paused": "InProgress",
+    "stopped": "Stopped",
+    "complete": "Completed",
+}
+_NOBODY_WAITS: Final = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
+
+
+def finish(portal: Portal, name: str) -> dict[str, Any]:
+    """Write the output of a job that ended, and tell who waits for it; again does nothing new.
+
+    Returns
+    -------
+    dict
+        ``job_name``, ``job_status`` and, unless the job was reopened meanwhile, ``manifest`` and ``count`` of labels.
+    """
+    job = get(portal, name)
+    answer: dict[str, Any] = {names.JOB_NAME: name, names.JOB_STATUS: _STATUS[job.state]}
+    if job.state not in ENDED:
+        return answer
+    output = Output(portal.storage, portal.labels_bucket, name)
+    answer[names.MANIFEST] = output.manifest
+    if not job.finish_due:
+        return answer | {names.COUNT: portal.storage.read_json(output.card)["labeled"]}
+    log.seal(portal, name)
+    made = rebuild(portal, name)
+    output.write(made)
+    answer[names.COUNT] = made.labeled
+    _tell(portal, job, answer)
+    try:
+        portal.table.write(
+            Update(
+                keys.meta(name),
+                set={"finished_seq": made.ledger.seq},
+                remove=["finish_due", *(["task_token"] if job.task_token else [])],
+                when={"version": job.version, **({"task_token": job.task_token} if job.task_token else {})},
+            )
+        )
+    except ConditionError:
+        return answer  # changed meanwhile: whoever changed it ends it again
+    return answer
+
+
+def snapshot(portal: Portal, name: str) -> dict[str, Any]:
+    """Write the labels of a job as they are now, and go on.
+
+    Returns
+    -------
+    dict
+        ``job_name``, ``job_status``, ``manifest`` (with the labels that the job was resumed with), ``name`` (for the
+        dataset), ``count`` of labels.
+
+    Raises
+    ------
+    LabelingJobError
+        If nothing is labeled yet.
+    """
+    job = get(portal, name)
+    log.seal(portal, name)
+    made = rebuild(portal, name)
+    output = Output(portal.storage, portal.labels_bucket, name)
+    if job.state not in ENDED:
+        output.write_intermediate(made)
+    earlier = labeling_jobs.earlier_manifest(name, portal.labels_bucket, portal.storage)
+    ours = made.manifest.split(b"\n")[:-1]
+    if earlier is None:
+        content, labeled = made.manifest, _labeled(made)
+    else:
+        merged = merge([portal.storage.lines(earlier), ours], job.attribute)
+        content, labeled = b"".join(line + b"\n" for line in merged.lines), merged.labeled
+    if not labeled:
+        raise labeling_jobs.LabelingJobError(
+            f"{name}: nothing is labeled yet (the job is {_STATUS[job.state]}); start again when people have answered."
+        )
+    place = layout.snapshot_manifest(portal.labels_bucket, name, hashlib.sha256(content).hexdigest())
+    portal.storage.write_bytes(place, content, "application/octet-stream")
+    return {
+        names.JOB_NAME: name,
+        names.JOB_STATUS: _STATUS[job.state],
+        names.MANIFEST: place,
+        names.NAME: labeling_jobs.dataset_name(name),
+        names.COUNT: labeled,
+    }
+
+
+def describe(portal: Portal, name: str) -> labeling_jobs.Job | None:
+    """Return a portal job as the steps after labeling know jobs; None if there is none of this name."""
+    job = find(portal, name)
+    if job is None:
+        return None
+    output = Output(portal.storage, portal.labels_bucket, name)
+    # Until the output of a job that ended is written, the job still runs.
+    waits = job.state in ENDED and job.finish_due
+    return labeling_jobs.Job(
+        name=job.name,
+        status="Stopping" if waits else _STATUS[job.state],
+        label_attribute=job.attribute,
+        input_manifest=job.parts[0].source if job.parts else "",
+        output=output.base,
+        manifest=output.manifest if job.finished_seq >= 0 else None,
+        reason="",
+        age=max(0.0, time.time() - seconds(job.created_at)),
+    )
+
+
+def _labeled(made: Rebuilt) -> int:
+    return made.labeled + sum(line.passed for line in made.ledger.lines)
+
+
+def _tell(portal: Portal, job: Job, answer: dict[str, Any]) -> None:
+    """Wake the state machine that waits; where none does, tell everyone that there are labels."""
+    if job.task_token and portal.step_functions is not None:
+        try:
+            portal.step_functions.send_task_success(
+                taskToken=job.task_token, output=json.dumps(answer, ensure_ascii=False)
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _NOBODY_WAITS:
+                raise
+        else:
+            return
+    # A job that was reopened, or whose state machine is gone.
+    portal.emit(names.LABELS_READY, {names.JOB_NAME: job.name, "manifest_uri": answer[names.MANIFEST]})

@@ -1,0 +1,41 @@
+"""How far people's answers can be trusted, kept beside the job and looked at again as answers come in."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Final
+
+from menulens.portal import keys
+from menulens.portal.context import Portal
+from menulens.portal.settling import Skills
+
+_FRESH_SECONDS: Final = 15.0
+
+_known: dict[tuple[str, str], tuple[float, Skills]] = {}
+
+
+def current(portal: Portal, job: str) -> Skills:
+    """Return a job's skills, as they were at most some seconds ago."""
+    place = (portal.table.name, job)
+    read_at, found = _known.get(place, (-_FRESH_SECONDS, Skills()))
+    now = time.monotonic()
+    if now - read_at >= _FRESH_SECONDS:
+        entry = portal.table.get(keys.skills(job))
+        found = Skills() if entry is None else decoded(entry["skills"])
+        _known[place] = (now, found)
+    return found
+
+
+def decoded(text: str) -> Skills:
+    """Read the text that :func:`encoded` made."""
+    value = json.loads(text)
+    return Skills(value["people"], tuple(value["priors"]))
+
+
+def encoded(skills: Skills) -> str:
+    """Return skills as text: matrices with four digits, so that hundreds of people fit into one entry."""
+    people = {
+        person: [[round(share, 4) for share in row] for row in matrix] for person, matrix in skills.people.items()
+    }
+    return json.dumps({"people": people, "priors": [round(one, 6) for one in skills.priors]}, separators=(",", ":"))
