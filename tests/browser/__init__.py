@@ -1,0 +1,1 @@
+"""The annotator's page in a real browser."""
