@@ -109,9 +109,12 @@ def snapshot(portal: Portal, name: str) -> dict[str, Any]:
 
 
 def describe(portal: Portal, name: str) -> labeling_jobs.Job | None:
-    """Return a portal job as the steps after labeling know jobs; None if there is none of this name."""
+    """Return a portal job as the steps after labeling know jobs; None if there is none of this name.
+
+    A job whose output a caller makes is not the portal's to describe.
+    """
     job = find(portal, name)
-    if job is None:
+    if job is None or job.output == "caller":
         return None
     output = Output(portal.storage, portal.labels_bucket, name)
     # Until the output of a job that ended is written, the job still runs.

@@ -60,7 +60,8 @@ def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, 
     if job.state not in allowed:
         raise PortalError("state", f"{name} is {job.state}; due: {' or '.join(allowed)}.", 409)
     change: dict[str, Any] = {"state": target, "changed_at": iso(portal.clock())}
-    if target in ENDED:
+    tells = target in ENDED and job.output == "portal"
+    if tells:
         change["finish_due"] = True
     elif job.state in ENDED:
         now = progress(portal, job)
@@ -74,6 +75,6 @@ def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, 
         )
     except ConditionError:
         return _move(portal, name, target, allowed)
-    if target in ENDED:
+    if tells:
         portal.emit(LABELING_FINISHED, {names.JOB_NAME: name})
     return get(portal, name)

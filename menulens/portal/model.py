@@ -24,6 +24,7 @@ __all__ = [
     "JobKind",
     "JobOptions",
     "JobState",
+    "OutputBy",
     "Person",
     "PortalError",
     "Problem",
@@ -41,6 +42,7 @@ ItemState = Literal["open", "settled", "review"]
 AnswerKind = Literal["label", "hard", "skip", "report"]
 Problem = Literal["broken", "improper"]
 Settler = Literal["people", "owner", "machine", "gold"]
+OutputBy = Literal["portal", "caller"]
 
 TAKES_WORK: Final[frozenset[JobState]] = frozenset({"open"})
 ENDED: Final[frozenset[JobState]] = frozenset({"stopped", "complete"})
@@ -77,6 +79,8 @@ class Job:
         Secret that signs photo tokens; never leaves the API.
     task_token
         What a state machine waits for; empty if nobody waits.
+    output
+        Who makes the job's output: the portal, or a caller who reads the table, and for whom the end is no event.
     finished_seq
         Last log line that the output was made of; -1 before there is any.
     finish_due
@@ -96,6 +100,7 @@ class Job:
     created_at: str = ""
     photo_key: str = ""
     task_token: str = ""
+    output: OutputBy = "portal"
     finished_seq: int = -1
     finish_due: bool = False
     version: int = 0

@@ -15,7 +15,7 @@ from menulens.portal import entries, intake, keys
 from menulens.portal.context import Portal
 from menulens.portal.intake import Intake
 from menulens.portal.lifecycle import conclude
-from menulens.portal.model import Category, InputPart, Item, Job, JobOptions, PortalError, Texts, iso
+from menulens.portal.model import Category, InputPart, Item, Job, JobOptions, OutputBy, PortalError, Texts, iso
 from menulens.portal.reading import get
 from menulens.portal.table import ConditionError, Put, Update
 
@@ -67,6 +67,7 @@ def create(
     options: JobOptions | None = None,
     texts: Texts | None = None,
     task_token: str = "",
+    output: OutputBy = "portal",
 ) -> Job:
     """Create a job and open it; the same call again goes on where a killed one stopped, or gives the job as it is.
 
@@ -97,6 +98,7 @@ def create(
         created_at=iso(portal.clock()),
         photo_key=secrets.token_hex(32),
         task_token=task_token,
+        output=output,
     )
     categories_.check(job.categories)
     body = job.to_json() | {"photo_key": None, "task_token": None, "first": part.sha256}
