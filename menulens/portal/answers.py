@@ -136,7 +136,9 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
             return _again(portal.table.get(answer_key) or {}, sent)
         return None
     if blocked:
-        portal.emit(ANNOTATOR_BLOCKED, {"job_name": job.name, "person": who.id})
+        seen, right = _gold_sum(person, it, before, answer)
+        told = {"job_name": job.name, "person": who.id, "accuracy": round(right / seen, 4), "seen": seen}
+        portal.emit(ANNOTATOR_BLOCKED, told)
     return Result(answer.id, "accepted", settled=after.state != "open" and it.state == "open")
 
 
@@ -161,12 +163,17 @@ def _before(it: Item, person: str, answer: Answer) -> Answer | None:
 
 def _blocked(job: Job, person: Person, it: Item, before: Answer | None, answer: Answer) -> str:
     """Return why a person gets no more work after this answer; empty if they do."""
-    seen, right = _gold_change(it, before, answer)
-    seen, right = person.gold_seen + seen, person.gold_right + right
+    seen, right = _gold_sum(person, it, before, answer)
     options = job.options
     if it.gold is None or seen < options.gold_min_seen or right >= options.gold_min_accuracy * seen:
         return ""
     return f"gold: {right} of {seen} right"
+
+
+def _gold_sum(person: Person, it: Item, before: Answer | None, answer: Answer) -> tuple[int, int]:
+    """Return how many gold items a person has seen after an answer, and how many were right."""
+    seen, right = _gold_change(it, before, answer)
+    return person.gold_seen + seen, person.gold_right + right
 
 
 def _gold_change(it: Item, before: Answer | None, answer: Answer) -> tuple[int, int]:

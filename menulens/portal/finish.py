@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -15,9 +14,9 @@ from menulens.labeling import layout
 from menulens.labeling.merge import merge
 from menulens.portal import keys, log
 from menulens.portal.context import Portal
-from menulens.portal.model import ENDED, Job, JobState, seconds
+from menulens.portal.model import ENDED, Job, JobState
 from menulens.portal.output import Output
-from menulens.portal.reading import find, get
+from menulens.portal.reading import get
 from menulens.portal.rebuild import Rebuilt, rebuild
 from menulens.portal.table import ConditionError, Update
 
@@ -45,21 +44,20 @@ def finish(portal: Portal, name: str) -> dict[str, Any]:
         return answer
     output = Output(portal.storage, portal.labels_bucket, name)
     answer[names.MANIFEST] = output.manifest
-    if not job.finish_due:
-        return answer | {names.COUNT: portal.storage.read_json(output.card)["labeled"]}
-    log.seal(portal, name)
-    made = rebuild(portal, name)
-    output.write(made)
-    answer[names.COUNT] = made.labeled
+    if job.finish_due:
+        log.seal(portal, name)
+        made = rebuild(portal, name)
+        output.write(made)
+        answer[names.COUNT], seq = made.labeled, made.ledger.seq
+    elif job.task_tokens:
+        # Someone began to wait for a job that had ended before.
+        answer[names.COUNT], seq = portal.storage.read_json(output.card)["labeled"], job.finished_seq
+    else:
+        return answer
     _tell(portal, job, answer)
     try:
         portal.table.write(
-            Update(
-                keys.meta(name),
-                set={"finished_seq": made.ledger.seq},
-                remove=["finish_due", *(["task_token"] if job.task_token else [])],
-                when={"version": job.version, **({"task_token": job.task_token} if job.task_token else {})},
-            )
+            Update(keys.meta(name), set={"finished_seq": seq}, remove=["finish_due"], when={"version": job.version})
         )
     except ConditionError:
         return answer  # changed meanwhile: whoever changed it ends it again
@@ -108,44 +106,23 @@ def snapshot(portal: Portal, name: str) -> dict[str, Any]:
     }
 
 
-def describe(portal: Portal, name: str) -> labeling_jobs.Job | None:
-    """Return a portal job as the steps after labeling know jobs; None if there is none of this name.
-
-    A job whose output a caller makes is not the portal's to describe.
-    """
-    job = find(portal, name)
-    if job is None or job.output == "caller":
-        return None
-    output = Output(portal.storage, portal.labels_bucket, name)
-    # Until the output of a job that ended is written, the job still runs.
-    waits = job.state in ENDED and job.finish_due
-    return labeling_jobs.Job(
-        name=job.name,
-        status="Stopping" if waits else _STATUS[job.state],
-        label_attribute=job.attribute,
-        input_manifest=job.parts[0].source if job.parts else "",
-        output=output.base,
-        manifest=output.manifest if job.finished_seq >= 0 else None,
-        reason="",
-        age=max(0.0, time.time() - seconds(job.created_at)),
-    )
-
-
 def _labeled(made: Rebuilt) -> int:
     return made.labeled + sum(line.passed for line in made.ledger.lines)
 
 
 def _tell(portal: Portal, job: Job, answer: dict[str, Any]) -> None:
-    """Wake the state machine that waits; where none does, tell everyone that there are labels."""
-    if job.task_token and portal.step_functions is not None:
+    """Wake the state machines that wait; where none does, tell everyone that there are labels."""
+    woken = 0
+    for token in sorted(job.task_tokens):
         try:
-            portal.step_functions.send_task_success(
-                taskToken=job.task_token, output=json.dumps(answer, ensure_ascii=False)
-            )
+            portal.step_functions.send_task_success(taskToken=token, output=json.dumps(answer, ensure_ascii=False))
+            woken += 1
         except ClientError as error:
             if error.response["Error"]["Code"] not in _NOBODY_WAITS:
                 raise
-        else:
-            return
-    # A job that was reopened, or whose state machine is gone.
-    portal.emit(names.LABELS_READY, {names.JOB_NAME: job.name, "manifest_uri": answer[names.MANIFEST]})
+    if not woken and job.finish_due:
+        # The job was reopened, or its state machine is gone.
+        told = {names.JOB_NAME: job.name, "manifest_uri": answer[names.MANIFEST], "unattended": True}
+        portal.emit(names.LABELS_READY, told)
+    if job.task_tokens:
+        portal.table.write(Update(keys.meta(job.name), take={"task_tokens": job.task_tokens}))

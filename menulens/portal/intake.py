@@ -69,6 +69,7 @@ def read(
     attribute: str,
     first_line: int = 0,
     context_keys: Collection[str] = (),
+    grouped: bool = True,
     known: Collection[str] = (),
 ) -> Intake:
     """Read an input manifest.
@@ -80,6 +81,8 @@ def read(
         items have none.
     first_line
         Number of its first line among the job's lines.
+    grouped
+        Near-duplicates make one item; otherwise each line is one.
     known
         Photos that the job has from before; a line with one of them fails as a duplicate.
 
@@ -102,7 +105,7 @@ def read(
         lines.append(Line(number, raw, failure, passed))
         if failure or passed:
             continue
-        leader = first_line + int(told.get("group", place))
+        leader = first_line + int(told.get("group", place) if grouped else place)
         draft = drafts.setdefault(leader, _Draft(told, value))
         if number == leader:
             draft.display, draft.value = told, value
@@ -125,7 +128,8 @@ def _item(job: str, draft: _Draft, context_keys: Collection[str]) -> Item:
     # A group whose leader is failed or passed is led by the first line that is asked.
     lines = tuple(sorted(draft.lines))
     told, value = draft.display, draft.value
-    text = value.get(SOURCE, "") if SOURCE_REF not in value else ""
+    # The index has a text without what would mislead an eye: control characters, turned directions.
+    text = str(told.get(SOURCE, value.get(SOURCE, ""))) if SOURCE_REF not in value else ""
     context = {key: str(value[key])[:LONGEST_CONTEXT] for key in context_keys if _shows(value.get(key))}
     context |= {key: str(one)[:LONGEST_CONTEXT] for key, one in told.get("context", {}).items() if _shows(one)}
     return Item(

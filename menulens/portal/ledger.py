@@ -138,9 +138,11 @@ def _apply(told: Told, line: Mapping[str, Any]) -> None:
         if told.settler in ("owner", "machine", "gold"):
             return  # the outcome was there before this answer
     elif kind == "gold":
-        told.gold = body.get("label")
+        told.gold = body.get("gold")
     else:
         told.label, told.posterior = body.get("label"), body.get("posterior")
+        if body.get("void"):
+            told.answers.clear()
     told.said_at = line["at"]
 
 

@@ -12,6 +12,7 @@ from menulens.portal.reading import get, progress
 from menulens.portal.table import ConditionError, Update
 
 LABELING_FINISHED: Final = "LabelingFinished"
+LABELING_OPENED: Final = "LabelingOpened"
 
 
 def pause(portal: Portal, name: str) -> Job:
@@ -60,9 +61,9 @@ def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, 
     if job.state not in allowed:
         raise PortalError("state", f"{name} is {job.state}; due: {' or '.join(allowed)}.", 409)
     change: dict[str, Any] = {"state": target, "changed_at": iso(portal.clock())}
-    tells = target in ENDED and job.output == "portal"
-    if tells:
-        change["finish_due"] = True
+    tells = job.output == "portal"
+    if target in ENDED:
+        change["finish_due"] = True if tells else None
     elif job.state in ENDED:
         now = progress(portal, job)
         change |= {"finish_due": None, "reopened_at": [now.done, now.total]}
@@ -75,6 +76,19 @@ def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, 
         )
     except ConditionError:
         return _move(portal, name, target, allowed)
-    if tells:
+    moved = get(portal, name)
+    if target in ENDED and tells:
         portal.emit(LABELING_FINISHED, {names.JOB_NAME: name})
-    return get(portal, name)
+    elif job.state in ENDED:
+        announce(portal, moved)
+    return moved
+
+
+def announce(portal: Portal, job: Job) -> None:
+    """Tell that there is work."""
+    told = {
+        names.JOB_NAME: job.name,
+        "title": job.texts.title_ja or job.texts.title_en or job.name,
+        "open": progress(portal, job).open,
+    }
+    portal.emit(LABELING_OPENED, told)

@@ -77,8 +77,8 @@ class Job:
         Lines of its input manifests.
     photo_key
         Secret that signs photo tokens; never leaves the API.
-    task_token
-        What a state machine waits for; empty if nobody waits.
+    task_tokens
+        What state machines wait with.
     output
         Who makes the job's output: the portal, or a caller who reads the table, and for whom the end is no event.
     finished_seq
@@ -99,7 +99,7 @@ class Job:
     asked: int = 0
     created_at: str = ""
     photo_key: str = ""
-    task_token: str = ""
+    task_tokens: frozenset[str] = frozenset()
     output: OutputBy = "portal"
     finished_seq: int = -1
     finish_due: bool = False
@@ -125,6 +125,7 @@ class Job:
         known["categories"] = tuple(Category.from_json(one) for one in known["categories"])
         known["options"] = JobOptions.from_json(known["options"])
         known["texts"] = Texts.from_json(known["texts"])
+        known["task_tokens"] = frozenset(known.get("task_tokens", ()))
         known["parts"] = tuple(InputPart.from_json(one) for one in known["parts"])
         return cls(**known)
 

@@ -14,7 +14,7 @@ from menulens.portal import categories as categories_
 from menulens.portal import entries, intake, keys
 from menulens.portal.context import Portal
 from menulens.portal.intake import Intake
-from menulens.portal.lifecycle import conclude
+from menulens.portal.lifecycle import announce, conclude
 from menulens.portal.model import Category, InputPart, Item, Job, JobOptions, OutputBy, PortalError, Texts, iso
 from menulens.portal.reading import get
 from menulens.portal.table import ConditionError, Put, Update
@@ -76,7 +76,9 @@ def create(
     manifest, display
         Where the input manifest and the index of its display copies are; copies of both are kept beside the log.
     task_token
-        What a state machine waits with; a newer one takes the place of an older.
+        What a state machine waits with; several may wait for one job.
+    output
+        ``caller``: the job's end is told to nobody and its output is not written; who created it sees to both.
 
     Raises
     ------
@@ -97,11 +99,11 @@ def create(
         texts=texts or Texts(),
         created_at=iso(portal.clock()),
         photo_key=secrets.token_hex(32),
-        task_token=task_token,
+        task_tokens=frozenset({task_token} if task_token else ()),
         output=output,
     )
     categories_.check(job.categories)
-    body = job.to_json() | {"photo_key": None, "task_token": None, "first": part.sha256}
+    body = job.to_json() | {"photo_key": None, "task_tokens": None, "first": part.sha256}
     try:
         portal.table.transact(
             [
@@ -125,6 +127,7 @@ def create(
             )
         except ConditionError:
             return get(portal, name)
+        announce(portal, get(portal, name))
     if not read.items:
         conclude(portal, get(portal, name))
     return get(portal, name)
@@ -183,6 +186,7 @@ def _finish_adding(portal: Portal, job: Job, part: InputPart) -> None:
         )
     except ConditionError:
         return  # someone else was faster, or a group was split: the caller looks again
+    announce(portal, get(portal, job.name))
 
 
 def _read_next(portal: Portal, job: Job, manifest: str, display: str) -> tuple[InputPart, Intake]:
@@ -207,8 +211,8 @@ def _existing(portal: Portal, name: str, part: InputPart, task_token: str) -> Jo
             "the name follows from the photos.",
             409,
         )
-    if task_token and found.get("task_token") != task_token:
-        portal.table.write(Update(keys.meta(name), set={"task_token": task_token}, exists=True))
+    if task_token:
+        portal.table.write(Update(keys.meta(name), add={"task_tokens": frozenset({task_token})}, exists=True))
     return get(portal, name)
 
 
