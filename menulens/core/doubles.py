@@ -3,83 +3,66 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import compress, count, groupby
-from math import isqrt
+from itertools import groupby
 
+import numpy as np
+
+from menulens.core.blocks import Block
 from menulens.core.lines import Reject
 from menulens.core.scan import CODE_OF, FIRST_REJECT, KeyReader
+from menulens.core.words import Numbers
 
-PARTITION_LINES = 150_000  # lines looked at in one go: what bounds the memory
 _LINE_BYTES = 8
 _DIGEST_BYTES = 16
 _RECORD = _DIGEST_BYTES + _LINE_BYTES
 _PARTITIONS = 64
-_IS_GOOD = bytes(code < FIRST_REJECT for code in range(256))
+LOOK = 1 << 16  # lines looked at in one go: what bounds the memory
+_SIEVE_BITS = 20
 
 
-def suspects(codes: bytes | bytearray, crcs: array[int]) -> array[int]:
-    """Return the lines (from 0, ascending) with a good label whose CRC-32 is not theirs alone."""
-    # In two steps, because every one of them looks at all that the one before left.
-    wanted = len(codes) // PARTITION_LINES
-    outer = max(1, min(256, isqrt(wanted)))
-    inner = max(1, min(256, -(-wanted // outer)))
-    good = codes.translate(_IS_GOOD)
-    found = array("Q")
-    for chosen in _shares(outer):
-        mask = _both(_byte(crcs, 0).translate(chosen), good)
-        part = array("I", compress(crcs, mask))
-        lines = array("I", compress(count(), mask))
-        for chosen_of_part in _shares(inner):
-            mask = _byte(part, 1).translate(chosen_of_part)
-            counted = Counter(compress(part, mask))
-            double = set(compress(counted, map((1).__ne__, counted.values())))
-            del counted
-            if double:
-                found.extend(compress(compress(lines, mask), map(double.__contains__, compress(part, mask))))
-    return array("Q", sorted(found))
-
-
-def _shares(parts: int) -> Iterable[bytes]:
-    """Give, for each part, a table that tells which values of a byte belong to it."""
-    return (bytes(value % parts == part for value in range(256)) for part in range(parts))
-
-
-def _byte(numbers: array[int], place: int) -> bytes:
-    """Return one byte of every number; 0 is the lowest."""
-    place = place if array("H", [1]).tobytes()[0] else numbers.itemsize - 1 - place
-    return memoryview(numbers).cast("B")[place :: numbers.itemsize].tobytes()
-
-
-def _both(left: bytes | bytearray, right: bytes | bytearray) -> bytes:
-    """Return the bytes' conjunction; as one large number, because that is one loop in C."""
-    both = int.from_bytes(left, "little") & int.from_bytes(right, "little")
-    return both.to_bytes(len(left), "little")
+def suspects(codes: bytes | bytearray, sums: array[int]) -> Numbers:
+    """Return the lines (from 0, ascending) with a good label whose hash is not theirs alone."""
+    good = np.frombuffer(codes, np.uint8) < FIRST_REJECT
+    hashed = np.frombuffer(sums, np.uint32)
+    ordered = hashed[good]
+    ordered.sort()
+    double = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    # Most lines are told apart by a part of the hash, for which a small table will do.
+    shift = 32 - _SIEVE_BITS
+    sieve = np.zeros(1 << _SIEVE_BITS, np.bool_)
+    sieve[double >> shift] = True
+    found = [np.zeros(0, np.int64)]
+    for first in range(0, len(hashed), LOOK):
+        part = hashed[first : first + LOOK]
+        rows = np.flatnonzero(sieve.take(part >> shift) & good[first : first + LOOK])
+        found.append(first + rows[np.isin(part.take(rows), double)])
+    return np.concatenate(found)
 
 
 class Settler:
     """Takes the manifest's blocks once more and marks doubled photos in the verdicts."""
 
-    def __init__(self, suspected: array[int], reader: KeyReader) -> None:
+    def __init__(self, suspected: Numbers, reader: KeyReader) -> None:
         self._suspected, self._reader = suspected, reader
         self._records = [bytearray() for _ in range(_PARTITIONS)]
         self._line = 0
         self._next = 0
 
-    def block(self, block: bytes) -> None:
+    def block(self, block: Block) -> None:
         """Note the keys of this block's suspected lines."""
-        first, suspected = self._line, self._suspected
-        lines = block.split(b"\n")
-        self._line += len(lines) - 1
-        start = self._next
-        self._next = bisect_left(suspected, self._line, start)
-        numbers = suspected[start : self._next]
-        if not numbers:
+        first = self._line
+        self._line += len(block)
+        start, self._next = self._next, int(self._suspected.searchsorted(self._line))
+        numbers = self._suspected[start : self._next]
+        if not len(numbers):
             return
-        for number, key in zip(numbers, self._reader.keys([lines[number - first] for number in numbers]), strict=True):
+        chosen = np.zeros(len(block), np.bool_)
+        chosen[numbers - first] = True
+        keys = self._reader.keys(Block(*block.runs(chosen)))
+        for number, key in zip(numbers.tolist(), keys, strict=True):
             if key is not None:
                 digest = blake2b(key, digest_size=_DIGEST_BYTES).digest()
                 self._records[digest[0] >> 2] += digest + number.to_bytes(_LINE_BYTES, "big")
@@ -100,10 +83,10 @@ class Settler:
                         codes[line] = CODE_OF[Reject.DUPLICATE]
 
 
-def settle(codes: bytearray, crcs: array[int], reader: KeyReader, blocks: Iterable[bytes]) -> None:
+def settle(codes: bytearray, sums: array[int], reader: KeyReader, blocks: Iterable[Block]) -> None:
     """Mark doubles in one go; ``blocks`` (the manifest once more) are only read if there are suspects."""
-    found = suspects(codes, crcs)
-    if found:
+    found = suspects(codes, sums)
+    if len(found):
         settler = Settler(found, reader)
         for block in blocks:
             settler.block(block)

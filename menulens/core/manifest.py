@@ -15,14 +15,18 @@ import json
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import compress, count
+from json.encoder import encode_basestring
 from typing import Any, BinaryIO, Protocol, Self
 
+import numpy as np
+
+from menulens.core.blocks import Block, ManifestError, line_blocks
 from menulens.core.keys import CARD, EVAL_MANIFEST, REJECTS, TRAIN_MANIFEST
 from menulens.core.lines import LineJudge, Reject, Rejection
 from menulens.core.rules import CleaningRules
-from menulens.core.scan import CODE_OF, FIRST_REJECT, REJECT_CODES, ManifestError, line_blocks, scan
+from menulens.core.scan import CODE_OF, EVAL_BIT, FIRST_REJECT, REJECT_CODES, scan
 from menulens.core.verdicts import DatasetTooSmallError, card, dataset_id, dataset_name, decide, final_table
+from menulens.core.words import Bytes
 
 __all__ = [
     "Cleaned",
@@ -138,7 +142,7 @@ def clean(
     with unchanged(store, source, identity) as stream:
         scanned = scan(stream, rules, reindex)
 
-    def blocks() -> Iterator[bytes]:
+    def blocks() -> Iterator[Block]:
         with unchanged(store, source, identity) as stream:
             yield from line_blocks(stream)
 
@@ -256,7 +260,7 @@ class Distributor:
         self._between = {code: _between(code, reason) for code, reason in reasons.items()}
         self.reindexed = 0
 
-    def take(self, blocks: Iterable[bytes], codes: bytes | bytearray | memoryview, first_line: int = 1) -> None:
+    def take(self, blocks: Iterable[Block], codes: bytes | bytearray | memoryview, first_line: int = 1) -> None:
         """Distribute lines.
 
         Parameters
@@ -270,52 +274,52 @@ class Distributor:
         """
         done = 0
         for block in blocks:
-            lines = block.split(b"\n")
-            lines.pop()
-            final = bytes(codes[done : done + len(lines)]).translate(self._table)
-            if len(final) != len(lines):
+            final = np.frombuffer(bytes(codes[done : done + len(block)]).translate(self._table), np.uint8)
+            if len(final) != len(block):
                 break
-            self._keep(self._files.train, list(compress(lines, final.translate(_IS_TRAIN))))
-            self._keep(self._files.eval, list(compress(lines, final.translate(_IS_EVAL))))
-            rejected = compress(count(), final.translate(_IS_REJECT))
-            first = first_line + done
-            told = [self._reject(first + place, lines[place], final[place]) for place in rejected]
-            self._files.rejects.write("".join(told).encode())
-            done += len(lines)
+            self._keep(self._files.train, block.runs(final == 0))
+            self._keep(self._files.eval, block.runs(final == EVAL_BIT))
+            self._reject(block, final, first_line + done)
+            done += len(block)
         else:
             if done == len(codes):
                 return
         raise ManifestChangedError("The manifest was changed while it was being cleaned; clean it again.")
 
-    def _keep(self, file: Writer, lines: list[bytes]) -> None:
-        if not lines:
-            return
+    def _keep(self, file: Writer, runs: list[bytes]) -> None:
         if self._reindex:
-            before = lines
-            lines = list(map(self._judge.reindexed, before))
-            self.reindexed += sum(map(bytes.__ne__, before, lines))
-        lines.append(b"")
-        file.write(b"\n".join(lines))
+            before = b"".join(runs).split(b"\n")[:-1]
+            after = list(map(self._judge.reindexed, before))
+            self.reindexed += sum(map(bytes.__ne__, before, after))
+            runs = [line + b"\n" for line in after]
+        if runs:
+            file.write(b"".join(runs))
 
-    def _reject(self, number: int, line: bytes, code: int) -> str:
-        between = self._between.get(code)
-        if between is None:
-            verdict = self._judge.judge(line)
-            if not isinstance(verdict, Rejection) or CODE_OF[verdict.code] != code:
-                raise ManifestChangedError(f"Line {number} was changed while the manifest was being cleaned.")
-            between = _between(code, verdict.reason)
-        try:
-            return f'{{"line": {number}{between}"original": {_quoted(line.decode())}}}\n'
-        except UnicodeDecodeError:
-            return f'{{"line": {number}{between}"original_base64": "{base64.b64encode(line).decode("ascii")}"}}\n'
+    def _reject(self, block: Block, final: Bytes, first_line: int) -> None:
+        """Write the rejects of a block whose first line has the number given."""
+        rows = np.flatnonzero(final >= FIRST_REJECT)
+        told = []
+        for row, code in zip(rows.tolist(), final.take(rows).tolist(), strict=True):
+            number, line = first_line + row, block.line(row)
+            between = self._between.get(code) or _between(code, self._reason(number, line, code))
+            told.append(f'{{"line": {number}{between}{_original(line)}}}\n')
+        self._files.rejects.write("".join(told).encode())
+
+    def _reason(self, number: int, line: bytes, code: int) -> str:
+        verdict = self._judge.judge(line)
+        if not isinstance(verdict, Rejection) or CODE_OF[verdict.code] != code:
+            raise ManifestChangedError(f"Line {number} was changed while the manifest was being cleaned.")
+        return verdict.reason
 
 
 def _between(code: int, reason: str) -> str:
     """Return what stands between a reject's number and its line."""
-    return f', "code": "{REJECT_CODES[code - FIRST_REJECT]}", "reason": {_quoted(reason)}, '
+    return f', "code": "{REJECT_CODES[code - FIRST_REJECT]}", "reason": {encode_basestring(reason)}, '
 
 
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
-_IS_TRAIN = bytes(code == 0 for code in range(256))
-_IS_EVAL = bytes(code == 1 for code in range(256))
-_IS_REJECT = bytes(code >= FIRST_REJECT for code in range(256))
+def _original(line: bytes) -> str:
+    """Return a rejected line as its reject tells it."""
+    try:
+        return f'"original": {encode_basestring(line.decode())}'
+    except UnicodeDecodeError:
+        return f'"original_base64": "{base64.b64encode(line).decode("ascii")}"'

@@ -3,7 +3,7 @@
 The steps, each a pure function of what stands in storage, so that any of them may be repeated:
 
 1. :func:`plan_parts` cuts the manifest at lines' ends;
-2. :func:`scan_part`, once a part, leaves verdicts, CRCs and restaurants in the work folder;
+2. :func:`scan_part`, once a part, leaves verdicts, hashes and restaurants in the work folder;
 3. :func:`join_parts` settles doubles over all parts and the split, and leaves final verdicts and the card;
 4. :func:`write_part`, once a part, leaves its kept lines and rejects;
 5. :func:`publish_parts` puts them together, and publishes the card last.
@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
+from menulens.core.blocks import BLOCK_BYTES, LONGEST_LINE_BYTES, Block, ManifestError, line_blocks
 from menulens.core.manifest import (
     DATASET_MARK,
     Cleaned,
@@ -29,7 +30,7 @@ from menulens.core.manifest import (
     unchanged,
 )
 from menulens.core.rules import CleaningRules
-from menulens.core.scan import BLOCK_BYTES, LONGEST_LINE_BYTES, ManifestError, Scan, line_blocks, scan
+from menulens.core.scan import Scan, scan
 from menulens.core.verdicts import card, dataset_name, decide
 
 PART_BYTES = 256 << 20
@@ -108,7 +109,7 @@ def scan_part(
         scanned = scan(stream, rules, reindex)
     groups = array("Q", sorted(scanned.groups))
     _write(store, part.place(work, "codes"), scanned.codes)
-    _write(store, part.place(work, "crcs"), _little_endian(scanned.crcs))
+    _write(store, part.place(work, "sums"), _little_endian(scanned.sums))
     _write(store, part.place(work, "groups"), _little_endian(groups))
     return {"index": part.index, "lines": len(scanned.codes)}
 
@@ -143,10 +144,10 @@ def join_parts(
         codes = _read(store, part.place(work, "codes"))
         lengths.append(len(codes))
         joined.codes += codes
-        joined.crcs += _numbers("I", _read(store, part.place(work, "crcs")))
+        joined.sums += _numbers("I", _read(store, part.place(work, "sums")))
         joined.groups.update(_numbers("Q", _read(store, part.place(work, "groups"))))
 
-    def blocks() -> Iterator[bytes]:
+    def blocks() -> Iterator[Block]:
         with unchanged(store, source, parts[0].identity) as stream:
             yield from line_blocks(stream)
 

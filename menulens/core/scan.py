@@ -1,7 +1,7 @@
-"""The first pass over a manifest: a byte of verdict and a CRC-32 for each line.
+"""The first pass over a manifest: a byte of verdict and a hash of 32 bits for each line.
 
 A verdict byte holds a good label (category, human, side of the split) or a reject code. Two lines of one photo share
-the CRC-32 of its key, so every possible double is found in four bytes a line; :mod:`menulens.core.doubles` settles each
+the hash of its key, so every possible double is found in four bytes a line; :mod:`menulens.core.doubles` settles each
 of them exactly.
 """
 
@@ -9,71 +9,68 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import compress, count, repeat
-from typing import Any, Protocol
-from zlib import crc32
 
+import numpy as np
+import numpy.typing as npt
+
+from menulens.core.blocks import Block, ManifestError, Reads, line_blocks
 from menulens.core.lines import Candidate, LineJudge, Reject
 from menulens.core.rules import CleaningRules
-from menulens.core.shapes import Label, Shape, is_utf8, learn
+from menulens.core.shapes import Fit, Shape, learn, simple_group
 from menulens.core.split import border, grouper, unit_number
+from menulens.core.words import WORD, Bits, Bytes, Memo, Numbers, as_words, hashes, length_before, word_count, words_of
 
-BLOCK_BYTES = 1 << 17  # small enough to stay in a core's cache between the steps
-LONGEST_LINE_BYTES = 16 << 20
 MOST_CATEGORIES = 54
 FIRST_REJECT = MOST_CATEGORIES << 2
 REJECT_CODES = list(Reject)
 CODE_OF = {reject: FIRST_REJECT + place for place, reject in enumerate(REJECT_CODES)}
 HUMAN_BIT, EVAL_BIT = 2, 1
 MOST_GROUPS = 250_000  # beyond it, restaurants are not counted: a set of them all would be the largest thing in memory
-_GOOD = bytes(range(FIRST_REJECT))
 _UNLABELED = CODE_OF[Reject.UNLABELED]
-_HUMAN = {b"yes": HUMAN_BIT}
+_UNSURE = 255  # only parsing can tell
+_YES = np.uint64(int.from_bytes(b"yes", "little"))
 _MOST_CACHED = 1 << 16
-_SHAPES = 4
+_SHAPES = 8
 _LESSON = 64  # lines of the first block that teach shapes
+_NAME_WORDS = 4  # a longer class-name is parsed
+_LABEL_BITS = 10
+_GROUP_WORDS = 8  # a longer restaurant's side is looked up by itself
+_GROUP_BITS = 17
 
 
-class ManifestError(Exception):
-    """A manifest that can't be cleaned at all; the message says why."""
+class _Answers(dict[bytes, int]):
+    """Answers that are worked out once, and forgotten when there are too many."""
+
+    def __init__(self, answer: Callable[[bytes], int]) -> None:
+        self._answer = answer
+
+    def __missing__(self, text: bytes) -> int:
+        if len(self) >= _MOST_CACHED:
+            self.clear()
+        answer = self[text] = self._answer(text)
+        return answer
 
 
-class Reads(Protocol):
-    """A binary stream."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is known of a block's lines before they are put on a side.
 
-    def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, none at the end."""
-        ...
-
-
-def line_blocks(stream: Reads, seen: Callable[[bytes], Any] | None = None) -> Iterator[bytes]:
-    r"""Give a stream in blocks of whole lines, each ending with ``\n`` (a last line without one gets it).
-
-    Parameters
+    Attributes
     ----------
-    stream
-        The manifest, or a range of it that starts at a line.
-    seen
-        Called with every piece of the stream as it is (to hash it).
+    codes
+        One verdict byte a line, without the side.
+    start, size
+        Where each good line's photo key stands, from the end of the rules' prefix, if it was not parsed.
+    parsed
+        Photo keys of the good lines that were parsed.
     """
-    rest = b""
-    while piece := stream.read(BLOCK_BYTES):
-        if seen:
-            seen(piece)
-        end = piece.rfind(b"\n") + 1
-        if end:
-            yield rest + piece[:end]
-            rest = piece[end:]
-        else:
-            rest += piece
-            if len(rest) > LONGEST_LINE_BYTES:
-                raise ManifestError(
-                    f"A line is longer than {LONGEST_LINE_BYTES >> 20} MiB; a manifest has one JSON object a line."
-                )
-    if rest:
-        yield rest + b"\n"
+
+    codes: Bytes
+    start: Numbers
+    size: Numbers
+    parsed: dict[int, str]
 
 
 class KeyReader:
@@ -86,188 +83,157 @@ class KeyReader:
         self.groups: set[int] = set()
         self._judge = LineJudge(rules, reindex)
         self._group = grouper(rules)
+        self._simple_group = simple_group(rules)
         self._border = border(rules)
-        self._sides: dict[str, int] = {}
-        self._sides_by_bytes: dict[bytes, int] = {}
+        self._sides = _Answers(self._side_of_group)
         self._shapes: list[Shape] = []
-        self._unlabeled: list[Shape] = []
-        self._labels: dict[bytes, dict[Label, int]] = {}
         self._prefix = rules.photo_prefix.encode()
-        self._crc = crc32(self._prefix)
+        self._labels = {
+            is_string: [Memo(1 + words, _LABEL_BITS, answers) for words in range(_NAME_WORDS + 1)]
+            for is_string, answers in ((is_string, _Answers(self._code_of(is_string))) for is_string in (False, True))
+        }
+        self._known_groups: dict[int, Memo] = {}
 
     def unit(self, key: str) -> int:
         """Return the number of the unit a photo belongs to."""
         group = self._group(key)
         return unit_number(key, is_group=False) if group is None else unit_number(group, is_group=True)
 
-    def candidate(self, line: bytes) -> tuple[bytes, int] | None:
-        """Return the photo key and the category of a line (without ``\\n``), or None if it has no good label."""
-        found = self._by_shape(line)
-        if found is None:
-            verdict = self._judge.judge(line)
-            return (verdict.key.encode(), verdict.category) if isinstance(verdict, Candidate) else None
-        key, code = found
-        return None if code >= FIRST_REJECT else (key, code >> 2)
+    def keys(self, block: Block) -> list[bytes | None]:
+        """Return the photo key of each line; None where it has no good label."""
+        judged = self._judged(block)
+        prefix, data = self._prefix, block.data
+        places = zip(judged.codes.tolist(), judged.start.tolist(), judged.size.tolist(), strict=True)
+        found = [prefix + data[at : at + size] if code < FIRST_REJECT else None for code, at, size in places]
+        for row, key in judged.parsed.items():
+            found[row] = key.encode()
+        return found
 
-    def keys(self, lines: list[bytes]) -> list[bytes | None]:
-        """Return the photo keys of lines as :meth:`candidate` does, quicker where they have the usual shape."""
-        block = b"\n".join(lines) + b"\n"
-        rows = self._shapes[0].split(block) if self._shapes and is_utf8(block) else None
-        if rows and not any(rows.odd):
-            columns = rows.columns
-            if max(self._codes_of_labels(self._shapes[0], columns)) < FIRST_REJECT:
-                return [self._prefix + key for key in columns[self._shapes[0].key]]
-        return [found[0] if (found := self.candidate(line)) else None for line in lines]
-
-    def teach(self, block: bytes) -> None:
+    def teach(self, block: Block) -> None:
         """Learn shapes from the first lines of a block, without keeping any verdict."""
-        for line in block.split(b"\n", _LESSON)[:_LESSON]:
-            self._one(line)
-        self.groups.clear()
-        self._sides.clear()
+        for row in range(min(_LESSON, len(block))):
+            self._parse(block.line(row))
 
-    def block(self, block: bytes, codes: bytearray, crcs: array[int]) -> None:
-        """Judge a block of lines; each adds a verdict byte and the CRC-32 of its photo's key (0: it has none)."""
+    def block(self, block: Block) -> tuple[Bytes, npt.NDArray[np.uint32]]:
+        """Judge a block of lines: a verdict byte for each, and the hash of its photo's key (0: it has none)."""
         if not self._shapes:
             self.teach(block)
-        shape = self._shapes[0] if self._shapes else None
-        rows = shape.split(block) if shape and is_utf8(block) else None
-        if shape is None or rows is None:
-            for line in block.split(b"\n")[:-1]:
-                self._append(line, codes, crcs)
-            return
-        done = 0
-        good, sums = self._columns(shape, rows.columns)
-        for place in compress(count(), rows.odd):
-            codes += good[done:place]
-            crcs += sums[done:place]
-            done = place
-            odd = rows.odd[place]
-            if any(unlabeled.match(odd) for unlabeled in self._unlabeled):
-                codes.append(_UNLABELED)
-                crcs.append(0)
-                continue
-            for line in odd.split(b"\n")[:-1]:
-                self._append(line, codes, crcs)
-        codes += good[done:]
-        crcs += sums[done:]
+        judged = self._judged(block)
+        codes, sums = judged.codes, np.zeros(len(block), np.uint32)
+        rows = np.flatnonzero(judged.size)
+        if len(rows):
+            start, size = judged.start.take(rows), judged.size.take(rows)
+            codes[rows] |= self._sides_of(block, start, size)
+            sums[rows] = hashes(block.words, start, size)
+        if judged.parsed:
+            parsed = list(judged.parsed)
+            codes[parsed] |= np.array([self._side(key) for key in judged.parsed.values()], np.uint8)
+            sums[parsed] = self._hashes([key.encode() for key in judged.parsed.values()])
+        return codes, sums
 
-    def _columns(self, shape: Shape, columns: list[list[bytes]]) -> tuple[bytearray, array[int]]:
-        """Return verdict bytes and CRCs of lines that fit a shape."""
-        keys = columns[shape.key]
-        codes = self._codes_of_labels(shape, columns)
-        wrong = (
-            [place for place, code in enumerate(codes) if code >= FIRST_REJECT] if codes.translate(None, _GOOD) else []
-        )
-        if len(wrong) == len(keys):
-            return codes, array("I", bytes(4 * len(keys)))
-        units = columns[shape.group] if shape.group >= 0 else keys[:]
-        if wrong:
-            # A rejected line must not make its restaurant known: another line's, which is, stands in for it.
-            known = units[next(place for place, code in enumerate(codes) if code < FIRST_REJECT)]
-            for place in wrong:
-                units[place] = known
-        marks = bytes(self._sides_of_groups(units) if shape.group >= 0 else self._sides_of_keys(units))
-        if shape.human >= 0:
-            marks = _either(marks, bytes(map(_HUMAN.get, columns[shape.human], repeat(0))))
-        sums = array("I", map(crc32, keys, repeat(self._crc)))
-        marked = bytearray(_either(codes, marks))
-        for place in wrong:
-            marked[place], sums[place] = codes[place], 0
-        return marked, sums
+    def _judged(self, block: Block) -> Judged:
+        codes = np.full(len(block), _UNSURE, np.uint8)
+        start, size = np.zeros(len(block), np.int64), np.zeros(len(block), np.int64)
+        left = block.plain.copy()
+        for shape in self._shapes:
+            fit = shape.fit(block, left)
+            if fit is not None:
+                found = self._codes(shape, fit, block.words)
+                codes[fit.rows] = found
+                good = found < FIRST_REJECT
+                start[fit.rows], size[fit.rows] = fit.key.start, np.where(good, fit.key.size, 0)
+                left[fit.rows] = False
+        parsed: dict[int, str] = {}
+        for row in np.flatnonzero(codes == _UNSURE).tolist():
+            codes[row], key = self._parse(block.line(row))
+            if key is not None:
+                parsed[row] = key
+        return Judged(codes, start, size, parsed)
 
-    def _codes_of_labels(self, shape: Shape, columns: list[list[bytes]]) -> bytearray:
-        """Return verdict bytes that tell the category or the reject code."""
-        known = self._labels.setdefault(shape.pattern, {})
-        try:
-            return bytearray(map(known.get, shape.labels(columns)))  # type: ignore[arg-type]
-        except TypeError:  # some label and class-name are seen for the first time
-            if len(known) > _MOST_CACHED:
-                known.clear()
-            for label in set(shape.labels(columns)).difference(known):
-                known[label] = self._code_of_label(shape, label)
-            return bytearray(map(known.__getitem__, shape.labels(columns)))
+    def _codes(self, shape: Shape, fit: Fit, text: Bits) -> Bytes:
+        """Return verdict bytes without the side; some may be left unsure."""
+        label, name, human = fit.label, fit.name, fit.human
+        if label is None or name is None:
+            return np.full(len(fit.rows), _UNLABELED, np.uint8)
+        count = min(_NAME_WORDS, word_count(name.size))
+        words = words_of(text, label.start, label.size, 1) + words_of(text, name.start, name.size, count)
+        codes = self._labels[shape.label_is_string][count].look(words)
+        codes[(label.size > WORD) | (name.size > WORD * _NAME_WORDS)] = _UNSURE
+        if human is not None:
+            (word,) = words_of(text, human.start, human.size, 1)
+            codes |= np.where((word == _YES) & (codes < FIRST_REJECT), HUMAN_BIT, 0).astype(np.uint8)
+        return codes
 
-    def _code_of_label(self, shape: Shape, label: Label) -> int:
-        verdict = self._judge.judge_label(*shape.apart(label))
-        return verdict.category << 2 if isinstance(verdict, Candidate) else CODE_OF[verdict.code]
+    def _code_of(self, is_string: bool) -> Callable[[bytes], int]:
+        """Return what judges a label (in eight bytes) and the class-name behind it."""
 
-    def _append(self, line: bytes, codes: bytearray, crcs: array[int]) -> None:
-        code, crc = self._one(line)
-        codes.append(code)
-        crcs.append(crc)
+        def code_of(text: bytes) -> int:
+            # A text that is longer than its words is not decided here, but may come without its end.
+            label, name = (part.rstrip(b"\0").decode(errors="replace") for part in (text[:WORD], text[WORD:]))
+            if len(label) > 3 or not (label.isascii() and label.isdigit()):
+                return _UNSURE
+            verdict = self._judge.judge_label(f'"{label}"' if is_string else label, name)
+            return verdict.category << 2 if isinstance(verdict, Candidate) else CODE_OF[verdict.code]
 
-    def _one(self, line: bytes) -> tuple[int, int]:
-        """Return verdict byte and CRC-32 of one line, parsing it in full if no shape tells its verdict."""
-        found = self._by_shape(line)
-        if found is not None:
-            key, code = found
-            return (code, 0) if code >= FIRST_REJECT else (code | self._side(key.decode()), crc32(key))
+        return code_of
+
+    def _parse(self, line: bytes) -> tuple[int, str | None]:
+        """Return verdict byte, without the side, and photo key of one line, and learn its shape."""
         verdict = self._judge.judge(line)
         if isinstance(verdict, Candidate):
-            self._learn(line, self._shapes, labeled=True)
-            code = verdict.category << 2 | verdict.human << 1 | self._side(verdict.key)
-            return code, crc32(verdict.key.encode())
+            self._learn(line, labeled=True)
+            return verdict.category << 2 | verdict.human << 1, verdict.key
         if verdict.code is Reject.UNLABELED:
-            self._learn(line, self._unlabeled, labeled=False)
-        return CODE_OF[verdict.code], 0
+            self._learn(line, labeled=False)
+        return CODE_OF[verdict.code], None
 
-    def _learn(self, line: bytes, shapes: list[Shape], *, labeled: bool) -> None:
-        if len(shapes) < _SHAPES:
+    def _learn(self, line: bytes, *, labeled: bool) -> None:
+        if sum(shape.labeled == labeled for shape in self._shapes) < _SHAPES:
             learned = learn(line, self.rules, labeled=labeled)
-            if learned and all(shape.pattern != learned.pattern for shape in shapes):
-                shapes.append(learned)
+            if learned and all(shape.pattern != learned.pattern for shape in self._shapes):
+                self._shapes.append(learned)
 
-    def _by_shape(self, line: bytes) -> tuple[bytes, int] | None:
-        """Return a line's key and verdict byte (its side left open), or None if no shape tells."""
-        ended = line + b"\n"
-        for shape in self._shapes:
-            if (found := shape.match(ended)) and is_utf8(line):
-                columns = [[text] for text in found.groups()]
-                code = self._codes_of_labels(shape, columns)[0]
-                if code < FIRST_REJECT and shape.human >= 0:
-                    code |= _HUMAN.get(columns[shape.human][0], 0)
-                return self._prefix + columns[shape.key][0], code
-        for shape in self._unlabeled:
-            if (found := shape.match(ended)) and is_utf8(line):
-                return self._prefix + found.groups()[shape.key], _UNLABELED
-        return None
+    def _hashes(self, keys: list[bytes]) -> npt.NDArray[np.uint32]:
+        """Hash keys as they are hashed in a block: without the rules' prefix."""
+        rests = [key[len(self._prefix) :] for key in keys]
+        size = np.array([len(rest) for rest in rests], np.int64)
+        return hashes(as_words(b"".join(rests) + bytes(2 * WORD)), np.cumsum(size) - size, size)
 
-    def _sides_of_keys(self, keys: Sequence[bytes]) -> Iterable[int]:
-        """Return the side of each photo, given what stands behind the prefix in its key."""
-        if not keys:
-            return ()
-        # No key holds a line's end (the shape forbids it), so one decoding serves them all.
-        text = self._prefix + (b"\n" + self._prefix).join(keys)
-        return map(self._side, text.decode().split("\n"))
+    def _sides_of(self, block: Block, start: Numbers, size: Numbers) -> Bytes:
+        """Return the side of each photo, given where its key stands."""
+        sides = np.zeros(len(start), np.uint8)
+        odd = np.arange(len(start))
+        if self._simple_group:
+            words = words_of(block.words, start, size, min(_GROUP_WORDS, word_count(size)))
+            length = length_before(words, ord("/"))
+            some, odd = np.flatnonzero(length > 0), np.flatnonzero(length <= 0)
+            if len(some):
+                at, length = (start, length) if not len(odd) else (start.take(some), length.take(some))
+                count = word_count(length)
+                sides[some] = self._memo_of_groups(count).look(words_of(block.words, at, length, count))
+        if len(odd):
+            places = zip(start.take(odd).tolist(), size.take(odd).tolist(), strict=True)
+            # No key holds a line's end (the shape forbids it), so one decoding serves them all.
+            text = b"\n".join([self._prefix + block.data[at : at + length] for at, length in places]).decode()
+            sides[odd] = [self._side(key) for key in text.split("\n")]
+        return sides
 
-    def _sides_of_groups(self, groups: Sequence[bytes]) -> Iterable[int]:
-        """Return the side of each photo, given its restaurant."""
-        known = self._sides_by_bytes
-        try:
-            return bytes(map(known.get, groups))  # type: ignore[arg-type]
-        except TypeError:  # some restaurant is seen for the first time
-            if len(known) > _MOST_CACHED:
-                known.clear()
-            for group in set(groups).difference(known):
-                known[group] = self._side_of_group(group.decode())
-            return map(known.__getitem__, groups)
+    def _memo_of_groups(self, words: int) -> Memo:
+        if words not in self._known_groups:
+            self._known_groups[words] = Memo(words, _GROUP_BITS, self._sides)
+        return self._known_groups[words]
 
     def _side(self, key: str) -> int:
         group = self._group(key)
-        return unit_number(key, is_group=False) < self._border if group is None else self._side_of_group(group)
+        if group is None:
+            return unit_number(key, is_group=False) < self._border
+        return self._sides[group.encode("utf-8", "surrogatepass")]
 
-    def _side_of_group(self, group: str) -> int:
-        side = self._sides.get(group)
-        if side is None:
-            number = unit_number(group, is_group=True)
-            side = int(number < self._border)
-            if len(self._sides) >= _MOST_CACHED:
-                self._sides.clear()
-            self._sides[group] = side
-            if len(self.groups) <= MOST_GROUPS:
-                self.groups.add(number)
-        return side
+    def _side_of_group(self, group: bytes) -> int:
+        number = unit_number(group.decode("utf-8", "surrogatepass"), is_group=True)
+        if len(self.groups) <= MOST_GROUPS:
+            self.groups.add(number)
+        return int(number < self._border)
 
 
 @dataclass(slots=True)
@@ -278,8 +244,8 @@ class Scan:
     ----------
     codes
         One verdict byte a line.
-    crcs
-        CRC-32 of each line's photo key; 0 where the line has no good label.
+    sums
+        Hash of each line's photo key; 0 where the line has no good label.
     groups
         Numbers of the restaurants that labeled photos belong to.
     sha256
@@ -287,7 +253,7 @@ class Scan:
     """
 
     codes: bytearray
-    crcs: array[int]
+    sums: array[int]
     groups: set[int]
     sha256: str
 
@@ -300,14 +266,10 @@ def scan(stream: Reads, rules: CleaningRules, reindex: bool = False) -> Scan:
     ManifestError
         If a line is longer than memory should hold, or the rules have too many categories.
     """
-    codes, crcs = bytearray(), array("I")
+    codes, sums = bytearray(), array("I")
     digest, reader = hashlib.sha256(), KeyReader(rules, reindex)
     for block in line_blocks(stream, digest.update):
-        reader.block(block, codes, crcs)
-    return Scan(codes, crcs, reader.groups, digest.hexdigest())
-
-
-def _either(left: bytes | bytearray, right: bytes | bytearray) -> bytes:
-    """Return the bytes' disjunction; as one large number, because that is one loop in C."""
-    either = int.from_bytes(left, "little") | int.from_bytes(right, "little")
-    return either.to_bytes(len(left), "little")
+        found, hashed = reader.block(block)
+        codes += found.data
+        sums.frombytes(hashed.tobytes())
+    return Scan(codes, sums, reader.groups, digest.hexdigest())

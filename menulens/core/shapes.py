@@ -1,66 +1,101 @@
 r"""Lines whose verdict is sure without parsing them.
 
 A labeling job writes every line alike: the same keys in the same order, with other values. From a line that was parsed
-in full, :func:`learn` makes a regular expression that holds the line's keys, brackets and blanks as they stand, and has
-a pattern of JSON in place of each scalar. A line that matches it from end to end has therefore the same keys at the
-same places and no other, none of them twice, valid JSON scalars for values, and no escape in any string; so source-ref,
-label, class-name and human-annotated are what the groups caught, and the verdict follows from them by a table. Lengths
-are bounded, so that a matching line is under the limit of characters. Everything that does not match is parsed.
+in full, :func:`learn` takes what stands between its values: texts of keys, brackets, blanks and quotation marks, that
+must stand in another line as they are. Where a line has just as many quotation marks, no escape and no control
+character, each string in it ends at the next mark; so the places of all texts follow from those of the marks, and the
+texts are compared for all lines of a block at once. Where they agree, every byte of a line is accounted for: the line
+has the same keys at the same places and no other, none of them twice, and for values strings, or numbers and literals
+that are looked at byte by byte. Source-ref, label, class-name and human-annotated are then the values at their places,
+and the verdict follows from them by a table. Everything that does not fit is parsed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from menulens.core.blocks import Block
 from menulens.core.keys import METADATA_SUFFIX, SOURCE_REF
 from menulens.core.lines import CLASS_NAME, FAILURE_REASON, HUMAN_ANNOTATED, S3_SCHEME, Token, tokens
 from menulens.core.rules import CleaningRules
+from menulens.core.words import Bits, Flags, Numbers, are_literals, are_numbers, byte_at, constant, gather
 
-LONGEST_SHAPE = 8_000  # bytes of a line that is worth a shape; with the bounds below far from 100,000 characters
+LONGEST_SHAPE = 8_000  # bytes of a line that is worth a shape
 MOST_SCALARS = 40
-_CONTROLS = [code for code in range(32) if code not in b"\r\n"]
-_STRICT = (rb'[^"\\\x00-\x1f]', rb'[^"\\\x00-\x1f/]')
-_PLAIN = (b'[^"]', b'[^"/]')
-_NUMBER = rb"(?:0|[1-9][0-9]{0,17}+)(?:\.[0-9]{1,30}+)?+"
-_WORD = rb"(?:true|false|null)"
-Label = bytes | tuple[bytes, bytes]
+_CONTROLS = re.compile(r"[\x00-\x1f]")
+_LITERALS = {"true", "false", "null"}
 _PREFIX_GROUP = re.compile(r"\^([A-Za-z0-9_/-]*)\(\[\^/\]\+\)/?")
+_STRING, _NUMBER, _LITERAL = "string", "number", "literal"
 
 
-def is_utf8(data: bytes) -> bool:
-    """Tell whether bytes are UTF-8."""
-    if data.isascii():
-        return True
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def is_plain(block: bytes) -> bool:
-    r"""Tell whether no line of a block of UTF-8 holds an escape, or a control character but ``\r\n``."""
-    if b"\\" in block or any(code in block for code in _CONTROLS):
-        return False
-    return b"\r" not in block or block.count(b"\r") == block.count(b"\r\n")
+def simple_group(rules: CleaningRules) -> bool:
+    """Tell whether the rules' group is what stands between the photo prefix and the next slash."""
+    found = _PREFIX_GROUP.fullmatch(rules.group_pattern or "")
+    return found is not None and found[1] == rules.photo_prefix
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """A block cut up by a shape.
+class Field:
+    """Where a value stands on each line: without the quotation marks of a string."""
+
+    start: Numbers
+    size: Numbers
+
+    def of(self, rows: Numbers) -> Field:
+        """Return the field of some of the lines."""
+        return Field(self.start.take(rows), self.size.take(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The lines of a block that fit a shape, and where their values stand.
 
     Attributes
     ----------
-    odd
-        Before each line that fits, and after the last: the whole lines there that do not; mostly empty.
-    columns
-        What each group caught, line by line.
+    rows
+        Numbers of the lines in their block.
+    key
+        The photo's key, from the end of the rules' prefix.
+    label, name, human
+        The others, as far as the shape has them.
     """
 
-    odd: list[bytes]
-    columns: list[list[bytes]]
+    rows: Numbers
+    key: Field
+    label: Field | None
+    name: Field | None
+    human: Field | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A text that must stand in every line, and the value behind it.
+
+    Attributes
+    ----------
+    text
+        What must stand there.
+    words
+        The same as words.
+    mark
+        The quotation mark, counted from 0 in the line, by which the text is found; -1: the line's start or end.
+    back
+        Bytes from the text's start to that mark, or to the line's end.
+    kind
+        Of the value behind it; empty behind the last text.
+    slot
+        What the value is to the verdict, if anything.
+    """
+
+    text: bytes
+    words: list[tuple[np.uint64, np.uint64]]
+    mark: int
+    back: int
+    kind: str
+    slot: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,57 +105,66 @@ class Shape:
     Attributes
     ----------
     pattern
-        What a line must match.
-    match
-        Matches one line, with its ``\\n``.
-    between
-        What stands between label and class-name, where they are neighbours: then one group catches both.
-    key, label, name, human, group
-        Places of the groups; -1: the shape has none. ``group`` is the restaurant, where the rules' pattern is simple.
+        Tells it from others.
+    label_is_string
+        Whether the label stands in quotation marks.
+    labeled
+        Whether it is a form of lines that have a label.
     """
 
-    pattern: bytes
-    match: Callable[[bytes], re.Match[bytes] | None]
-    between: bytes
-    _split: Callable[[bytes], list[bytes]]
-    _split_plain: Callable[[bytes], list[bytes]]
-    _groups: int
-    key: int
-    label: int
-    name: int
-    human: int
-    group: int
+    pattern: tuple[tuple[bytes, str], ...]
+    label_is_string: bool
+    labeled: bool
+    _steps: list[Step]
+    _marks: int
 
-    def split(self, block: bytes) -> Rows | None:
-        """Cut a block of UTF-8 lines up; None if that can't be done for certain.
-
-        In a plain block a string ends at the next quotation mark, which is cheaper to look for than everything that
-        a string may not hold. A line's end could then hide in a string, and a match could start within a line: the
-        first shows in the number of lines, the second in what stands before the match.
-        """
-        pieces = (self._split_plain if is_plain(block) else self._split)(block)
-        step = self._groups + 1
-        odd = pieces[::step]
-        others = list(filter(None, odd))
-        lines = len(odd) - 1 + sum(text.count(b"\n") for text in others)
-        if lines != block.count(b"\n") or not all(text.endswith(b"\n") for text in others):
+    def fit(self, block: Block, left: Flags) -> Fit | None:
+        """Return the lines that fit, among those that are left (and plain); None if none does."""
+        marks = block.first_quotes
+        rows = np.flatnonzero(left & (np.diff(marks) == self._marks))
+        if not len(rows):
             return None
-        return Rows(odd, [pieces[place::step] for place in range(1, step)])
+        first, end = marks.take(rows), block.text_ends.take(rows)
+        fields: dict[str, Field] = {}
+        wrong = np.zeros(len(rows), np.uint64)
+        good = np.ones(len(rows), np.bool_)
+        start = after = block.starts.take(rows)
+        before: Step | None = None
+        for step in self._steps:
+            if step.mark >= 0:
+                start = block.quotes.take(first + step.mark)
+                start -= step.back
+            elif before:
+                start = end - step.back
+            if before and (before.slot or before.kind != _STRING):
+                field = Field(after, start - after)
+                if before.slot:
+                    fields[before.slot] = field
+                    good &= (field.size > 0) | (before.slot != "label")
+                else:
+                    known = are_numbers if before.kind == _NUMBER else are_literals
+                    good &= known(block.words, field.start, field.size)
+            _compare(block.words, start, step, wrong)
+            after, before = start + len(step.text), step
+        good &= (wrong == 0) & (after == end)
+        key = fields["key"]
+        good &= (key.size > 0) & (byte_at(block.words, key.start + key.size - 1) != ord("/"))
+        if good.all():
+            return Fit(rows, key, fields.get("label"), fields.get("name"), fields.get("human"))
+        chosen = np.flatnonzero(good)
+        if not len(chosen):
+            return None
+        fields = {slot: field.of(chosen) for slot, field in fields.items()}
+        return Fit(rows.take(chosen), fields["key"], fields.get("label"), fields.get("name"), fields.get("human"))
 
-    def labels(self, columns: Sequence[Sequence[bytes]]) -> Iterable[Label]:
-        """Return what was caught of label and class-name, line by line."""
-        return columns[self.label] if self.between else zip(columns[self.label], columns[self.name], strict=True)
 
-    def apart(self, label: Label) -> tuple[str, str]:
-        """Return the label (JSON) and the class-name of what :meth:`labels` gave."""
-        number, name = label if isinstance(label, tuple) else label.split(self.between, 1)
-        return number.decode(), name.decode()
+def _compare(text: Bits, start: Numbers, step: Step, wrong: Bits) -> None:
+    """Note in ``wrong`` where the step's text does not stand."""
+    for found, (due, mask) in zip(gather(text, start, len(step.words)), step.words, strict=True):
+        wrong |= (found ^ due) if mask == _WHOLE else (found ^ due) & mask
 
 
-def simple_group(rules: CleaningRules) -> bool:
-    """Tell whether the rules' group is what stands between the photo prefix and the next slash."""
-    found = _PREFIX_GROUP.fullmatch(rules.group_pattern or "")
-    return found is not None and found[1] == rules.photo_prefix
+_WHOLE = np.uint64((1 << 64) - 1)
 
 
 def learn(line: bytes, rules: CleaningRules, *, labeled: bool = True) -> Shape | None:
@@ -137,24 +181,21 @@ def learn(line: bytes, rules: CleaningRules, *, labeled: bool = True) -> Shape |
     """
     start = f"{S3_SCHEME}{rules.photo_bucket}/{rules.photo_prefix}".encode()
     attribute, metadata = rules.label_attribute, rules.label_attribute + METADATA_SUFFIX
-    if len(line) > LONGEST_SHAPE or re.search(rb'["\\\x00-\x1f]', start) or not attribute.isascii():
-        return None
     # One byte, one character: what follows needs places in bytes, and JSON's own marks are all ASCII.
-    text = line.decode("latin-1").rstrip("\r")
+    text = line.decode("latin-1").removesuffix("\r")
+    if len(line) > LONGEST_SHAPE or "\\" in text or _CONTROLS.search(text) or not attribute.isascii():
+        return None
     slots: dict[tuple[str | None, ...], str] = {
         (SOURCE_REF,): "key",
         (attribute,): "label",
         (metadata, CLASS_NAME): "name",
+        (metadata, HUMAN_ANNOTATED): "human",
     }
-    slots[metadata, HUMAN_ANNOTATED] = "human"
     scalars: list[Token] = []
     for token in tokens(text):
         if not token.is_key:
             scalars.append(token)
-            continue
-        forbidden = token.path == (metadata, FAILURE_REASON)
-        forbidden |= not labeled and token.path in {(attribute,), (metadata,)}
-        if "\\" in text[token.start : token.end] or forbidden:
+        elif token.path == (metadata, FAILURE_REASON) or (not labeled and token.path in {(attribute,), (metadata,)}):
             return None
     found = [slots.get(token.path, "") for token in scalars]
     needed = {"key", "label", "name"} if labeled else {"key"}
@@ -163,51 +204,46 @@ def learn(line: bytes, rules: CleaningRules, *, labeled: bool = True) -> Shape |
     # Without the slot, "human-annotated" must be absent, not hidden behind an object or list.
     if labeled and "human" not in found and HUMAN_ANNOTATED.encode() in line:
         return None
-    place = found.index("label") if labeled else -1
-    neighbours = labeled and found[place + 1 : place + 2] == ["name"]
-    # The key's pattern up to the restaurant's end; %s: what matches a character that is no slash.
-    opened = re.escape(start).replace(b"%", b"%%") + (b"((%s{1,100}+)/" if simple_group(rules) else b"(%.0s")
-    strict, plain, order, done, between = b"", b"", list[str](), 0, b""
-    for token, slot in zip(scalars, found, strict=True):
-        gap = text[done : token.start].encode("latin-1")
-        raw = text[token.start : token.end].encode("latin-1")
-        if neighbours and slot == "name":
-            between = gap + b'"'
-        strict += re.escape(gap) + _scalar(raw, slot, opened % _STRICT[1], _STRICT[0], neighbours)
-        plain += re.escape(gap) + _scalar(raw, slot, opened % _PLAIN[1], _PLAIN[0], neighbours)
-        done = token.end
-        if slot:
-            order += [slot, "group"] if slot == "key" and simple_group(rules) else [slot]
-    if neighbours:
-        order.remove("name")
-    end = re.escape(text[done:].encode("latin-1")) + rb"\r?\n"
-    at = {slot: index for index, slot in enumerate(order)}
+    values = [(token, slot, _kind(text[token.start : token.end])) for token, slot in zip(scalars, found, strict=True)]
+    if any(kind != _STRING and slot not in {"", "label"} for _, slot, kind in values):
+        return None
+    return _shape(text.encode("latin-1"), values, start, labeled)
+
+
+def _kind(raw: str) -> str:
+    if raw.startswith('"'):
+        return _STRING
+    return _LITERAL if raw in _LITERALS else _NUMBER
+
+
+def _shape(line: bytes, values: list[tuple[Token, str, str]], start: bytes, labeled: bool) -> Shape | None:
+    """Cut a line into texts and values."""
+    steps: list[Step] = []
+    done = marks = 0
+    kind_before = ""
+    for token, slot, kind in [*values, (None, "", "")]:
+        if token is None:
+            text = line[done:]
+        else:
+            text = line[done : token.start + (kind == _STRING)]
+            if slot == "key":
+                text += start
+        inner = text.find(b'"')
+        if not steps or (kind_before != _STRING and inner < 0 and token is None):
+            mark, back = -1, len(text)
+        elif inner < 0:
+            return None  # two numbers with no mark between them: where the first ends is not known
+        else:
+            mark, back = marks, inner
+        steps.append(Step(text, constant(text), mark, back, kind, slot))
+        marks += text.count(b'"')
+        kind_before = kind
+        if token is not None:
+            done = token.end - (kind == _STRING)
     return Shape(
-        pattern=strict + end,
-        match=re.compile(strict + end).fullmatch,
-        between=between,
-        _split=re.compile(strict + end).split,
-        _split_plain=re.compile(plain + end).split,
-        _groups=len(order),
-        key=at["key"],
-        label=at.get("label", -1),
-        name=at.get("name", -1),
-        human=at.get("human", -1),
-        group=at.get("group", -1),
+        pattern=tuple((step.text, step.kind) for step in steps),
+        label_is_string=any(slot == "label" and kind == _STRING for _, slot, kind in values),
+        labeled=labeled,
+        _steps=steps,
+        _marks=marks,
     )
-
-
-def _scalar(raw: bytes, slot: str, key: bytes, some: bytes, neighbours: bool) -> bytes:
-    """Return the pattern of one scalar, given the start of the key's, and what matches a character of a string."""
-    if slot == "key":
-        return b'"' + key + some + b'{1,900}+(?<!/))"'
-    if slot == "label":
-        number = b'"[0-9]{1,3}+"' if raw.startswith(b'"') else b"[0-9]{1,3}+"
-        return b"(" + number + (b"" if neighbours else b")")
-    if slot == "name" and neighbours:
-        return b'"' + some + b'{0,255}+)"'
-    if slot:
-        return b'"(' + some + b'{0,255}+)"'
-    if raw.startswith(b'"'):
-        return b'"' + some + b'{0,1024}+"'
-    return _WORD if raw in {b"true", b"false", b"null"} else _NUMBER

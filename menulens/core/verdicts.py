@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from menulens.core.blocks import Block
 from menulens.core.doubles import settle
 from menulens.core.lines import Reject
 from menulens.core.rules import CleaningRules
@@ -26,8 +29,9 @@ from menulens.core.scan import (
 from menulens.core.split import UnitTable, balance, border, unbalanced
 
 CARD_FORMAT = 1
+_LOOK = 1 << 16  # verdicts counted in one go
 NAME_LENGTH = 40
-Blocks = Callable[[], Iterable[bytes]]
+Blocks = Callable[[], Iterable[Block]]
 
 
 class DatasetTooSmallError(Exception):
@@ -69,7 +73,7 @@ def decide(scanned: Scan, rules: CleaningRules, reindex: bool, blocks: Blocks) -
     Parameters
     ----------
     scanned
-        The whole manifest's scan; its verdict bytes are changed in place, its CRCs are dropped on the way.
+        The whole manifest's scan; its verdict bytes are changed in place, its hashes are dropped on the way.
     rules, reindex
         As in the scan.
     blocks
@@ -83,15 +87,15 @@ def decide(scanned: Scan, rules: CleaningRules, reindex: bool, blocks: Blocks) -
     reader = KeyReader(rules, reindex)
     # The reader has no shapes yet; judging the manifest's start gives it the usual ones.
     codes = scanned.codes
-    settle(codes, scanned.crcs, reader, _warmed(reader, blocks))
-    scanned.crcs = array("I")
+    settle(codes, scanned.sums, reader, _warmed(reader, blocks))
+    scanned.sums = array("I")
     _even_out(codes, rules, reader, blocks)
     verdicts = _count(codes, scanned.groups, rules)
     _check(verdicts, rules)
     return verdicts
 
 
-def _warmed(reader: KeyReader, blocks: Blocks) -> Iterable[bytes]:
+def _warmed(reader: KeyReader, blocks: Blocks) -> Iterable[Block]:
     """Give the blocks, after the first of them has taught the reader its shapes."""
     for place, block in enumerate(blocks()):
         if place == 0:
@@ -111,13 +115,10 @@ def _photos(codes: bytearray, rules: CleaningRules) -> tuple[Counter[int], Count
 
 def _tally(codes: bytes | bytearray) -> list[tuple[int, int]]:
     """Return every verdict byte with the number of its lines."""
-    tally = []
-    rest = bytes(codes)
-    while rest:
-        others = rest.translate(None, rest[:1])
-        tally.append((rest[0], len(rest) - len(others)))
-        rest = others
-    return sorted(tally)
+    counts = np.zeros(256, np.int64)
+    for first in range(0, len(codes), _LOOK):
+        counts += np.bincount(np.frombuffer(codes, np.uint8)[first : first + _LOOK], minlength=256)
+    return [(code, count) for code, count in enumerate(counts.tolist()) if count]
 
 
 def _even_out(codes: bytearray, rules: CleaningRules, reader: KeyReader, blocks: Blocks) -> None:
@@ -144,12 +145,11 @@ def _kept_units(
     """Give line, unit number and category of every line that is kept so far."""
     line = 0
     for block in _warmed(reader, blocks):
-        for text in block.split(b"\n")[:-1]:
+        for key in reader.keys(block):
             code = codes[line]
             if code < FIRST_REJECT and rules.categories[code >> 2].trains:
-                found = reader.candidate(text)
-                assert found is not None, "a line that was a candidate in the scan is one now"
-                yield line, reader.unit(found[0].decode()), code >> 2
+                assert key is not None, "a line that was a candidate in the scan is one now"
+                yield line, reader.unit(key.decode()), code >> 2
             line += 1
 
 
