@@ -7,8 +7,10 @@ from cdk_nag import AwsSolutionsChecks
 
 from menulens.core import names
 from menulens.settings import SettingsError, settings_of
+from stacks.front_stack import FrontStack
 from stacks.labeling_stack import LabelingStack
-from stacks.operations_stack import OperationsStack
+from stacks.operations_stack import News, OperationsStack
+from stacks.portal_stack import PortalStack
 from stacks.serving_stack import ServingStack
 from stacks.similarity_stack import SimilarityStack
 from stacks.storage_stack import StorageStack
@@ -21,7 +23,16 @@ def build(app: cdk.App, environment: str) -> None:
     settings = settings_of(environment)
     prefix = names.prefix(settings.environment)
     storage = StorageStack(app, f"{prefix}-storage", settings=settings)
-    workforce = WorkforceStack(app, f"{prefix}-workforce", settings=settings, key=storage.key)
+    front = FrontStack(app, f"{prefix}-front", settings=settings, access_logs=storage.access_logs)
+    workforce = WorkforceStack(
+        app,
+        f"{prefix}-workforce",
+        settings=settings,
+        key=storage.key,
+        address=front.address,
+        sign_in=front.sign_in,
+    )
+    portal = PortalStack(app, f"{prefix}-portal", settings=settings, key=storage.key, sign_in=workforce.sign_in)
     labeling = LabelingStack(
         app, f"{prefix}-labeling", settings=settings, inputs=storage.inputs, team_arn=workforce.team_arn
     )
@@ -41,6 +52,8 @@ def build(app: cdk.App, environment: str) -> None:
             "deploy": serving.state_machine,
             "vectorise": similarity.state_machine,
         },
+        finish=portal.finish,
+        news=News(workforce.new_work.topic_arn, workforce.to_owners.topic_arn, front.address),
     )
     cdk.Tags.of(app).add("project", "menulens")
     cdk.Tags.of(app).add("environment", settings.environment)

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
 
 from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
+from aws_cdk.aws_stepfunctions_tasks import EventBridgePutEvents, LambdaInvoke
 from constructs import Construct
 
 from menulens.core import keys, names
 from menulens.settings import Settings
-from stacks.steps.base import Inputs, Machine, finding, machine_arn, may_put_events, path, put_event
+from stacks.steps.base import Inputs, Machine, finding, machine_arn, path
 from stacks.steps.cleaning import CleanManifest
 from stacks.steps.cleaning_parts import CleanInParts
-from stacks.steps.labeling import BuildInputManifest, CreateLabelingJob, LocateLabels, MergeLabels, TakeSnapshot
+from stacks.steps.labeling import BuildInputManifest, CreateLabelingJob, LocateLabels, MergeLabels
+from stacks.steps.portal import MakeDisplayCopies, OpenPortalJob, TakeSnapshot
+from stacks.steps.states import may_put_events, put_event
 
 CLEANED = "cleaned"
+LONGEST_EXECUTION: Final = Duration.days(365)
 NESTED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """How people are asked: the states from the first on, what the machine must be allowed, how long it may take."""
+
+    begin: sfn.IChainable
+    statements: Sequence[iam.PolicyStatement]
+    acknowledged: Mapping[str, str]
+    longest: Duration
 
 
 class LabelingStack(Stack):
@@ -31,13 +47,19 @@ class LabelingStack(Stack):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, settings: Settings, inputs: Inputs, team_arn: str
+        self, scope: Construct, construct_id: str, *, settings: Settings, inputs: Inputs, team_arn: str | None
     ) -> None:
+        """Make the three machines.
+
+        Parameters
+        ----------
+        team_arn
+            Ground Truth's team; None where the portal is the provider.
+        """
         super().__init__(scope, construct_id, description="menulens: labeling and cleaning")
         self._settings = settings
         self._inputs = inputs
         self._build = BuildInputManifest(self, "BuildInputManifest", settings=settings)
-        self._create = CreateLabelingJob(self, "LabelingJob", settings=settings, team_arn=team_arn)
         self._locate = LocateLabels(self, "LocateLabels", settings=settings)
         self._merge = MergeLabels(self, "MergeLabels", settings=settings)
         self._snapshot = TakeSnapshot(self, "TakeSnapshot", settings=settings)
@@ -46,43 +68,24 @@ class LabelingStack(Stack):
         clean = self._clean_machine()
         self.machines: dict[names.Machine, sfn.StateMachine] = {
             "clean": clean,
-            "label": self._label_machine(clean),
+            "label": self._label_machine(clean, team_arn),
             "snapshot": self._snapshot_machine(clean),
         }
 
-    def _label_machine(self, clean: sfn.StateMachine) -> sfn.StateMachine:
+    def _label_machine(self, clean: sfn.StateMachine, team_arn: str | None) -> sfn.StateMachine:
         """Photos → labeling job → labels → dataset."""
         scope = Construct(self, "LabelStates")
         build = self._build.state(scope, "BuildInputManifest")
-        create = self._create.state(scope, "CreateLabelingJob")
         locate = self._locate.state(scope, "LocateLabels")
-        merge = self._merge.state(scope, "MergeLabels")
-        ready = put_event(
-            scope,
-            "TellLabelsReady",
-            settings=self._settings,
-            detail_type=keys.LABELS_READY,
-            detail={
-                keys.JOB_NAME: sfn.JsonPath.string_at(path(keys.JOB_NAME)),
-                keys.MANIFEST_URI: sfn.JsonPath.string_at(path(keys.MANIFEST)),
-            },
-        ).next(self._start_clean(scope, clean))
-        merge.next(ready)
-        # What became of the job decides, not the error: a job may exist already, be stopped, or fail with output.
-        create.add_catch(locate, errors=[sfn.Errors.ALL], result_path=path(keys.JOB_ERROR))
-        create.next(locate)
-        anything_to_ask = (
+        ready = self._tell_labels_ready(scope).next(self._start_clean(scope, clean))
+        merge = self._merge_before(scope, ready)
+        asking = self._ask_ground_truth(scope, locate, team_arn) if team_arn else self._ask_in_the_portal(scope, locate)
+        self._when_all_labels_are_in(scope, locate, merge=merge, ready=ready)
+        build.next(
             sfn.Choice(scope, "AnythingToAsk", comment="A resumed job may have all its labels already")
-            .when(sfn.Condition.number_equals(path(keys.COUNT), 0), cast("sfn.IChainable", merge))
-            .otherwise(create)
+            .when(sfn.Condition.number_equals(path(keys.COUNT), 0), merge)
+            .otherwise(asking.begin)
         )
-        locate.next(
-            sfn.Choice(scope, "AllLabelsIn")
-            .when(sfn.Condition.boolean_equals(path(keys.READY), False), self._wait(scope).next(locate))
-            .when(sfn.Condition.is_not_null(path(keys.EARLIER_MANIFEST)), cast("sfn.IChainable", merge))
-            .otherwise(ready)
-        )
-        build.next(anything_to_ask)
         return Machine(
             self,
             "Label",
@@ -91,20 +94,36 @@ class LabelingStack(Stack):
             definition=self._inputs.state(scope, "label").next(build),
             statements=[
                 *(step.invoke for step in (self._inputs, self._build, self._locate, self._merge)),
-                *self._create.statements,
+                *asking.statements,
                 *self._may_start_clean(),
                 may_put_events(),
             ],
-            timeout=Duration.days(self._settings.labeling.job_days + 3),
+            timeout=asking.longest,
             comment="Asks people about photos, and makes a dataset of the answers",
-            acknowledged={**self._create.acknowledged, **self._clean_executions()},
+            acknowledged={**asking.acknowledged, **self._clean_executions()},
         ).state_machine
+
+    def _ask_in_the_portal(self, scope: Construct, then: sfn.IChainable) -> _Asking:
+        """Ask in our own portal: its job has no end of its own, so the execution may last as long as one can."""
+        display = MakeDisplayCopies(self, "DisplayCopies", settings=self._settings)
+        job = OpenPortalJob(self, "OpenPortalJob", settings=self._settings)
+        chain = display.states(scope).next(job.waiting_state(scope)).next(then)
+        return _Asking(chain, [*display.statements, job.invoke], display.acknowledged, LONGEST_EXECUTION)
+
+    def _ask_ground_truth(self, scope: Construct, then: sfn.IChainable, team_arn: str) -> _Asking:
+        """Ask in Ground Truth."""
+        job = CreateLabelingJob(self, "LabelingJob", settings=self._settings, team_arn=team_arn)
+        create = job.state(scope, "CreateLabelingJob")
+        # What became of the job decides, not the error: a job may exist already, be stopped, or fail with output.
+        create.add_catch(then, errors=[sfn.Errors.ALL], result_path=path(keys.JOB_ERROR))
+        create.next(then)
+        longest = Duration.days(self._settings.labeling.job_days + 3)
+        return _Asking(create, job.statements, job.acknowledged, longest)
 
     def _clean_machine(self) -> sfn.StateMachine:
         """Labels → dataset."""
         scope = Construct(self, "CleanStates")
         locate = self._locate.state(scope, "LocateLabels")
-        merge = self._merge.state(scope, "MergeLabels")
         clean = self._clean.state(scope, "CleanManifest")
         ready = put_event(
             scope,
@@ -117,22 +136,14 @@ class LabelingStack(Stack):
             },
         )
         clean.next(ready)
-        plan = self._parts.state(scope, one_function=clean, ready=ready)
-        merge.next(plan)
-        locate.next(
-            sfn.Choice(scope, "AllLabelsIn")
-            .when(
-                sfn.Condition.boolean_equals(path(keys.OURS), False),
-                sfn.Succeed(scope, "NotOurs", comment="The reason stands in the output"),
-            )
-            .when(sfn.Condition.boolean_equals(path(keys.READY), False), self._wait(scope).next(locate))
-            .when(sfn.Condition.is_not_null(path(keys.EARLIER_MANIFEST)), cast("sfn.IChainable", merge))
-            .otherwise(cast("sfn.IChainable", plan))
-        )
+        plan = cast("sfn.IChainable", self._parts.state(scope, one_function=clean, ready=ready))
+        merge = self._merge_before(scope, plan)
+        not_ours = sfn.Succeed(scope, "NotOurs", comment="The reason stands in the output")
+        self._when_all_labels_are_in(scope, locate, merge=merge, ready=plan, not_ours=not_ours)
         by_job = (
             sfn.Choice(scope, "ByJobOrManifest")
             .when(sfn.Condition.is_not_null(path(keys.LABELING_JOB)), cast("sfn.IChainable", locate))
-            .otherwise(cast("sfn.IChainable", plan))
+            .otherwise(plan)
         )
         return Machine(
             self,
@@ -167,12 +178,44 @@ class LabelingStack(Stack):
             acknowledged=self._clean_executions(),
         ).state_machine
 
-    def _wait(self, scope: Construct) -> sfn.Wait:
-        return sfn.Wait(
+    def _when_all_labels_are_in(
+        self,
+        scope: Construct,
+        locate: LambdaInvoke,
+        *,
+        merge: sfn.IChainable,
+        ready: sfn.IChainable,
+        not_ours: sfn.IChainable | None = None,
+    ) -> None:
+        """Go on from a job's labels: wait for a job that runs, merge what a resumed one had before."""
+        choice = sfn.Choice(scope, "AllLabelsIn")
+        if not_ours:
+            choice.when(sfn.Condition.boolean_equals(path(keys.OURS), False), not_ours)
+        wait = sfn.Wait(
             scope,
             "WaitForLabels",
             time=sfn.WaitTime.seconds_path(path(keys.WAIT_SECONDS)),
             comment="The job was there before this execution and still runs",
+        )
+        choice.when(sfn.Condition.boolean_equals(path(keys.READY), False), wait.next(locate))
+        choice.when(sfn.Condition.is_not_null(path(keys.EARLIER_MANIFEST)), merge)
+        locate.next(choice.otherwise(ready))
+
+    def _merge_before(self, scope: Construct, then: sfn.IChainable) -> sfn.IChainable:
+        merge = self._merge.state(scope, "MergeLabels")
+        merge.next(then)
+        return cast("sfn.IChainable", merge)
+
+    def _tell_labels_ready(self, scope: Construct) -> EventBridgePutEvents:
+        return put_event(
+            scope,
+            "TellLabelsReady",
+            settings=self._settings,
+            detail_type=keys.LABELS_READY,
+            detail={
+                keys.JOB_NAME: sfn.JsonPath.string_at(path(keys.JOB_NAME)),
+                keys.MANIFEST_URI: sfn.JsonPath.string_at(path(keys.MANIFEST)),
+            },
         )
 
     def _start_clean(self, scope: Construct, clean: sfn.StateMachine) -> tasks.StepFunctionsStartExecution:

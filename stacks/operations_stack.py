@@ -7,6 +7,7 @@ emits the event that starts it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aws_cdk import Aws, Duration, Stack
@@ -17,6 +18,8 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
@@ -24,12 +27,21 @@ from constructs import Construct
 
 from menulens.core import keys, names
 from menulens.settings import Settings
-from stacks.steps.base import acknowledge, bucket_name, machine_arn, stable_id
+from stacks.rules import chain_rules, labeling_rules, ours
+from stacks.steps.base import acknowledge, hyphened, machine_arn, stable_id, undelivered_name
 
-ENDED = ["Completed", "Stopped", "Failed"]
 RETRIES = 8
 OLDEST_EVENT = Duration.hours(6)
 BUDGET_SHARES = (80, 100)
+
+
+@dataclass(frozen=True)
+class News:
+    """Whom to tell of what happens in the portal, and the page's address."""
+
+    annotators_topic: str
+    owners_topic: str
+    address: str
 
 
 class OperationsStack(Stack):
@@ -43,82 +55,102 @@ class OperationsStack(Stack):
         settings: Settings,
         key: kms.IKey,
         machines: Mapping[names.Machine, sfn.IStateMachine],
+        finish: lambda_.IFunction,
+        news: News,
     ) -> None:
+        """Make rules, schedules, alarms and the budget.
+
+        Parameters
+        ----------
+        finish
+            The function that finishes a portal job.
+        news
+            Whom to tell of what happens in the portal, and where it is.
+        """
         super().__init__(scope, construct_id, description="menulens: rules, schedules and alarms")
         self._settings = settings
         self._machines = machines
         self._undelivered = self._queue(key)
         self._rules()
+        self._finish_portal_jobs(finish)
+        self._tell_people(news)
         self._schedules()
         self.alarms = self._topic(key)
         self._alarm_on_failures()
         self._budget()
 
     def _rules(self) -> None:
-        here = {keys.ENVIRONMENT: [self._settings.environment]}
-        self._rule(
-            "DatasetReady",
-            "A dataset is ready: train",
-            events.EventPattern(source=[keys.EVENT_SOURCE], detail_type=[keys.DATASET_READY], detail=here),
-            "train",
-            {keys.DATASET: events.EventField.from_path(f"$.detail.{keys.DATASET}")},
+        for rule in (*chain_rules(self._settings), *labeling_rules(self._settings)):
+            self._starts(self._rule(rule.name, rule.description, rule.pattern), rule.machine, rule.given)
+
+    def _rule(self, name: str, description: str, pattern: events.EventPattern) -> events.Rule:
+        return events.Rule(
+            self,
+            name,
+            rule_name=f"{names.prefix(self._settings.environment)}-{hyphened(name)}",
+            description=description,
+            event_pattern=pattern,
         )
-        self._rule(
-            "ModelApproved",
-            "A model is approved, by the gate or by a person: deploy",
-            events.EventPattern(
-                source=["aws.sagemaker"],
-                detail_type=["SageMaker Model Package State Change"],
-                detail={
-                    "ModelPackageGroupName": [names.model_package_group(self._settings.environment)],
-                    "ModelApprovalStatus": ["Approved"],
-                    "ModelPackageStatus": ["Completed"],
-                },
+
+    def _finish_portal_jobs(self, finish: lambda_.IFunction) -> None:
+        """Finish each portal job that ends; an event that can't be worked off waits where an alarm sees it."""
+        rule = self._rule(
+            "LabelingFinished",
+            "A portal job's last photo is settled, or its owner stopped it: write its labels",
+            ours(self._settings, keys.LABELING_FINISHED),
+        )
+        rule.add_target(
+            targets.LambdaFunction(
+                finish,
+                event=events.RuleTargetInput.from_event_path("$.detail"),
+                dead_letter_queue=self._undelivered,
+                retry_attempts=RETRIES,
+                max_event_age=OLDEST_EVENT,
+            )
+        )
+        lambda_.EventInvokeConfig(
+            self,
+            "FinishFailed",
+            function=finish,
+            on_failure=destinations.SqsDestination(self._undelivered),
+            max_event_age=OLDEST_EVENT,
+            retry_attempts=2,
+        )
+
+    def _tell_people(self, news: News) -> None:
+        """Tell annotators of new work, and owners of what they must know, by e-mail."""
+        detail = "$.detail"
+        name = events.EventField.from_path(f"{detail}.{keys.JOB_NAME}")
+        page = f"{news.address}/?job={name}"
+        told = (
+            (
+                "LabelingOpened",
+                "There is something to label: tell the annotators",
+                keys.LABELING_OPENED,
+                news.annotators_topic,
+                f"分類する写真があります。 There is something to label.\n"
+                f"{events.EventField.from_path(f'{detail}.{keys.TITLE}')}\n{page}",
             ),
-            "deploy",
-            {keys.MODEL_PACKAGE: events.EventField.from_path("$.detail.ModelPackageArn")},
-        )
-        self._rule(
-            "ModelDeployed",
-            "A model is deployed: vectorise with it",
-            events.EventPattern(source=[keys.EVENT_SOURCE], detail_type=[keys.MODEL_DEPLOYED], detail=here),
-            "vectorise",
-            {keys.MODEL_PACKAGE: events.EventField.from_path(f"$.detail.{keys.MODEL_PACKAGE}")},
-        )
-        self._rule(
-            "LabelingJobEnded",
-            "A labeling job ended, whoever started it: clean what it left",
-            events.EventPattern(
-                source=["aws.sagemaker"],
-                detail_type=["SageMaker Ground Truth Labeling Job State Change"],
-                detail={"LabelingJobStatus": ENDED},
+            (
+                "AnnotatorBlocked",
+                "An annotator gets no more work: tell the owners",
+                keys.ANNOTATOR_BLOCKED,
+                news.owners_topic,
+                "正解の分かっている写真での正答率が基準を下回ったため、作業を止めました。 "
+                "An annotator fell under the accuracy that is due on known photos and gets no more work.\n"
+                f"{events.EventField.from_path(f'{detail}.{keys.PERSON}')}\n{news.address}/owner.html?job={name}",
             ),
-            "clean",
-            # The event has the job's ARN in a list of one, and its status alone in the detail.
-            {keys.LABELING_JOB: events.EventField.from_path("$.resources")},
         )
-        self._rule(
-            "ManifestDropped",
-            "Someone dropped a manifest into the inbox: clean it",
-            events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [bucket_name(self._settings, "datasets")]},
-                    "object": {
-                        "key": [{"prefix": keys.INBOX_PREFIX}],
-                        "size": [{"numeric": [">", 0]}],  # the console's "folders" are empty objects
-                    },
-                },
-            ),
-            "clean",
-            {
-                keys.MANIFEST: (
-                    f"s3://{events.EventField.from_path('$.detail.bucket.name')}"
-                    f"/{events.EventField.from_path('$.detail.object.key')}"
+        for rule_name, description, kind, topic_arn, text in told:
+            self._rule(rule_name, description, ours(self._settings, kind)).add_target(
+                targets.SnsTopic(
+                    sns.Topic.from_topic_arn(self, f"{rule_name}Topic", topic_arn),
+                    message=events.RuleTargetInput.from_multiline_text(text),
+                    dead_letter_queue=self._undelivered,
+                    retry_attempts=RETRIES,
+                    max_event_age=OLDEST_EVENT,
                 )
-            },
-        )
+            )
 
     def _schedules(self) -> None:
         wanted: tuple[tuple[names.Machine, str | None, dict[str, str]], ...] = (
@@ -135,23 +167,6 @@ class OperationsStack(Stack):
                     schedule=events.Schedule.expression(schedule),
                 )
                 self._starts(rule, machine, given)
-
-    def _rule(
-        self,
-        construct_id: str,
-        description: str,
-        pattern: events.EventPattern,
-        machine: names.Machine,
-        given: Mapping[str, Any],
-    ) -> None:
-        rule = events.Rule(
-            self,
-            construct_id,
-            rule_name=f"{names.prefix(self._settings.environment)}-{_hyphened(construct_id)}",
-            description=description,
-            event_pattern=pattern,
-        )
-        self._starts(rule, machine, given)
 
     def _starts(self, rule: events.Rule, machine: names.Machine, given: Mapping[str, Any]) -> None:
         """Let a rule start a machine, under a role of its own, and keep what could not be delivered."""
@@ -185,7 +200,7 @@ class OperationsStack(Stack):
         queue = sqs.Queue(
             self,
             "Undelivered",
-            queue_name=f"{names.prefix(self._settings.environment)}-undelivered",
+            queue_name=undelivered_name(self._settings),
             encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=key,
             enforce_ssl=True,
@@ -254,7 +269,7 @@ class OperationsStack(Stack):
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
-            alarm_name=f"{names.prefix(self._settings.environment)}-{_hyphened(construct_id)}",
+            alarm_name=f"{names.prefix(self._settings.environment)}-{hyphened(construct_id)}",
             alarm_description=description,
             metric=metric,
             threshold=1,
@@ -295,10 +310,5 @@ class OperationsStack(Stack):
         )
 
 
-def _hyphened(name: str) -> str:
-    """Return ``DatasetReady`` as ``dataset-ready``."""
-    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
-
-
 def _words(name: str) -> str:
-    return _hyphened(name).replace("-", " ")
+    return hyphened(name).replace("-", " ")

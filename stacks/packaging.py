@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import ast
 import gzip
+import hashlib
 import io
 import json
 import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,7 @@ from stacks import wheels
 ROOT = Path(__file__).resolve().parent.parent
 LAMBDAS = ROOT / "lambdas"
 TRAINING_SOURCE = ROOT / "training_src"
+PAGE = ROOT / "portal"
 HANDLER = "handler.handler"
 SETTINGS_SOURCE = "menulens/core/deployed.py"
 LOCAL = "local"
@@ -43,7 +45,7 @@ class PackagingError(Exception):
     """Code that can't be deployed as it stands; the message names the file and what it needs."""
 
 
-def lambda_code(step: str, settings: Settings) -> lambda_.AssetCode:
+def lambda_code(step: str, settings: Settings, beside: Mapping[str, Path] | None = None) -> lambda_.AssetCode:
     """Return the code of a step's function.
 
     Parameters
@@ -52,6 +54,8 @@ def lambda_code(step: str, settings: Settings) -> lambda_.AssetCode:
         A folder of ``lambdas/``.
     settings
         Written beside the handler, for the code that reads them.
+    beside
+        Folders that go with it: name in the asset to place.
 
     Raises
     ------
@@ -60,6 +64,8 @@ def lambda_code(step: str, settings: Settings) -> lambda_.AssetCode:
     """
     folder = tempfile.mkdtemp(prefix=f"{step}-", dir=_workshop().name)
     assemble_lambda(step, settings, Path(folder), wheels.HERE if settings.environment == LOCAL else wheels.GRAVITON)
+    for name, place in (beside or {}).items():
+        shutil.copytree(place, Path(folder) / name)
     # CDK copies the folder when the function takes the code, and names the asset by a hash of what is in it.
     code: lambda_.AssetCode = lambda_.Code.from_asset(folder)
     return code
@@ -71,6 +77,14 @@ def training_source(scope: Construct, construct_id: str) -> s3_assets.Asset:
         archive = Path(folder) / "training-source.tar.gz"
         assemble_training_source(archive)
         return s3_assets.Asset(scope, construct_id, path=str(archive))
+
+
+def page_version() -> str:
+    """Return a short hash of the portal's page: another one when any of its files changes."""
+    found = hashlib.sha256()
+    for file in sorted(path for path in PAGE.rglob("*") if path.is_file()):
+        found.update(f"{file.relative_to(PAGE).as_posix()}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()[:12]
 
 
 @cache

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from menulens.core import keys
 from menulens.settings import Settings
-from stacks.steps.base import Inputs, Machine, may_put_events, put_event
+from stacks.steps.base import Inputs, Machine
 from stacks.steps.scaling import Scaling
 from stacks.steps.serving import (
     ERROR,
@@ -21,6 +21,7 @@ from stacks.steps.serving import (
     RollbackAlarms,
     SmokeTest,
 )
+from stacks.steps.states import may_put_events, put_event
 
 POLL = Duration.seconds(5)
 # Two executions may find the same thing to do; the loser of each race looks again.

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from menulens.core import keys
 from menulens.settings import Settings
-from stacks.steps.base import Inputs, Machine, may_put_events, put_event
+from stacks.steps.base import Inputs, Machine
 from stacks.steps.similarity import (
     ANY_PACKED,
     COLLECTED,
@@ -24,6 +24,7 @@ from stacks.steps.similarity import (
     RunTransform,
     TransformOutcome,
 )
+from stacks.steps.states import may_put_events, put_event
 
 
 class SimilarityStack(Stack):

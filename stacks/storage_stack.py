@@ -23,6 +23,8 @@ SENDING_SERVICES = (
     "sns.amazonaws.com",
 )
 
+ANSWERS_LOCKED = Duration.days(1_825)
+
 
 class StorageStack(Stack):
     """The rooms that photos, labels, datasets, models and vectors lie in."""
@@ -33,7 +35,7 @@ class StorageStack(Stack):
         self.key = self._key()
         # Every machine's first state; it stands here because every other stack stands on this one.
         self.inputs = Inputs(self, "Inputs", settings=settings)
-        self._logs = self._access_logs()
+        self.access_logs = self._access_logs()
         self.photos: s3.IBucket = self._photos()
         self.labels = self._bucket("labels")
         self.datasets = self._bucket(
@@ -49,6 +51,10 @@ class StorageStack(Stack):
             ],
         )
         self.models = self._bucket("models")
+        # The answers' log: what is written stays as it is, for the administrator as well.
+        self.answers = self._bucket(
+            "answers", object_lock_default_retention=s3.ObjectLockRetention.governance(ANSWERS_LOCKED)
+        )
         self.vectors = self._bucket(
             "vectors",
             lifecycle=[
@@ -113,6 +119,7 @@ class StorageStack(Stack):
         *,
         lifecycle: list[s3.LifecycleRule] | None = None,
         cors: list[s3.CorsRule] | None = None,
+        object_lock_default_retention: s3.ObjectLockRetention | None = None,
     ) -> s3.Bucket:
         bucket = s3.Bucket(
             self,
@@ -124,9 +131,10 @@ class StorageStack(Stack):
             minimum_tls_version=1.2,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             versioned=True,
-            server_access_logs_bucket=self._logs,
+            server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix=f"{room}/",
             cors=cors,
+            object_lock_default_retention=object_lock_default_retention,
             lifecycle_rules=[*_housekeeping(), *(lifecycle or [])],
             removal_policy=removal_policy(self._settings),
         )

@@ -11,7 +11,8 @@ from menulens.core import keys, names
 from menulens.settings import Settings
 from stacks import packaging
 from stacks.steps import sagemaker_tasks as tasks
-from stacks.steps.base import Inputs, Machine, may_put_events, put_event
+from stacks.steps.base import Inputs, Machine
+from stacks.steps.states import may_put_events, put_event
 from stacks.steps.training import (
     ERROR,
     OUTCOME,

@@ -1,11 +1,13 @@
-"""Workforce: who labels. A Cognito user pool, the account's private workforce and our team in it.
+"""Workforce: who labels. A Cognito user pool, our groups of annotators and owners in it, and how they sign in.
 
-An account has one private workforce per region. Where one exists already, ``labeling.workforce_arn`` names it: its user
-pool is looked up when the stack is deployed, and our group, our members and our team are added to it.
+Ground Truth, where it is the provider, wants the account's private workforce and a team in it as well. An account has
+one private workforce per region. Where one exists already, ``labeling.workforce_arn`` names it: its user pool is looked
+up when the stack is deployed, and our groups, our members and our team are added to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Aws, CfnOutput, CfnResource, Duration, RemovalPolicy, Stack, custom_resources
@@ -19,64 +21,130 @@ from constructs import Construct
 
 from menulens.core import names
 from menulens.settings import Settings
-from stacks.steps.base import acknowledge, removal_policy, stable_id
+from stacks.invitation import INVITATION, SUBJECT
+from stacks.steps.base import acknowledge, finding, hyphened, removal_policy, sign_in_address, sign_in_prefix, stable_id
 
-GROUP = "annotators"
-# The labeling portal puts its own address in here when the workforce is made; Cognito wants one before that.
+SCOPES = [cognito.OAuthScope.OPENID, cognito.OAuthScope.EMAIL]
+# Ground Truth's portal puts its own address in here when the workforce is made; Cognito wants one before that.
 CALLBACK_BEFORE_THE_PORTAL = "https://localhost"
 
 
 @dataclass(frozen=True)
-class _Pool:
-    """The user pool that the team's members are in, and what must stand before the team does."""
+class SignIn:
+    """How people sign in to the portal.
 
-    pool_id: str
+    Attributes
+    ----------
+    issuer
+        What tokens name as theirs.
+    client_id
+        The page's app client; it has no secret.
+    address
+        Where they sign in.
+    """
+
+    issuer: str
     client_id: str
-    workforce_name: str
-    before_team: tuple[CfnResource, ...]
+    address: str
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The user pool that everyone is in; Ground Truth's part of it, and what must stand before its team does."""
+
+    pool: cognito.IUserPool
+    sign_in: str
+    client_id: str = ""
+    workforce_name: str = ""
+    before_team: tuple[CfnResource, ...] = ()
 
 
 class WorkforceStack(Stack):
-    """The people who label, and the topic that tells them of new work."""
+    """The people who label, and the topic that tells them of new work.
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, key: kms.IKey) -> None:
+    Attributes
+    ----------
+    new_work, to_owners
+        Topics that tell annotators and owners.
+    sign_in
+        How they sign in to the portal.
+    team_arn
+        Ground Truth's team; None where the portal is the provider.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: Settings, key: kms.IKey, address: str, sign_in: str
+    ) -> None:
+        """Make pool, groups, members and clients.
+
+        Parameters
+        ----------
+        address
+            Where people find the portal's page; no slash at the end.
+        sign_in
+            Where they sign in, unless the pool is an imported one, which has an address of its own.
+        """
         super().__init__(scope, construct_id, description="menulens: the labeling team")
         self._settings = settings
-        self.new_work = self._topic(key)
-        pool = self._imported_pool() if settings.labeling.workforce_arn else self._own_pool()
-        group = self._members(pool)
-        self.team = self._team(pool, group)
-        self.team_arn = self.team.attr_workteam_arn
+        self._ground_truth = settings.labeling.provider == "ground_truth"
+        self._address = address
+        rules = {"RulesTell": "events.amazonaws.com"}
+        ground_truth = {"GroundTruthTellsOfNewWork": "sagemaker.amazonaws.com"} if self._ground_truth else {}
+        self.new_work = self._topic(
+            "NewWork",
+            key,
+            display_name="menulens: photos to label",
+            emails=settings.labeling.members,
+            senders={**rules, **ground_truth},
+        )
+        self.to_owners = self._topic(
+            "ToOwners", key, display_name="menulens: labeling", emails=settings.labeling.owners, senders=rules
+        )
+        pool = self._imported_pool() if settings.labeling.workforce_arn else self._own_pool(sign_in)
+        group = self._people(pool.pool)
+        self.sign_in = self._page_client(pool)
+        self.team = self._team(pool, group) if self._ground_truth else None
+        self.team_arn = self.team.attr_workteam_arn if self.team else None
 
-    def _topic(self, key: kms.IKey) -> sns.Topic:
+    def _topic(
+        self, construct_id: str, key: kms.IKey, *, display_name: str, emails: Sequence[str], senders: Mapping[str, str]
+    ) -> sns.Topic:
+        """Make a topic that tells people by e-mail.
+
+        Parameters
+        ----------
+        senders
+            Services that may send to it: statement's name to service.
+        """
         topic = sns.Topic(
             self,
-            "NewWork",
-            topic_name=f"{names.prefix(self._settings.environment)}-new-work",
-            display_name="menulens: photos to label",
+            construct_id,
+            topic_name=f"{names.prefix(self._settings.environment)}-{hyphened(construct_id)}",
+            display_name=display_name,
             master_key=key,
             enforce_ssl=True,
         )
-        topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="GroundTruthTellsOfNewWork",
-                principals=[iam.ServicePrincipal("sagemaker.amazonaws.com")],
-                actions=["sns:Publish"],
-                resources=[topic.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+        for sid, service in senders.items():
+            topic.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    principals=[iam.ServicePrincipal(service)],
+                    actions=["sns:Publish"],
+                    resources=[topic.topic_arn],
+                    conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+                )
             )
-        )
-        for email in self._settings.labeling.members:
+        for email in emails:
             sns.CfnSubscription(
                 self,
-                f"Tell{stable_id(email)}",
+                f"Tell{'' if construct_id == 'NewWork' else construct_id}{stable_id(email)}",
                 topic_arn=topic.topic_arn,
                 protocol="email",
                 endpoint=email,
             )
         return topic
 
-    def _own_pool(self) -> _Pool:
+    def _own_pool(self, sign_in: str) -> _Pool:
         prefix = names.prefix(self._settings.environment)
         mfa = self._settings.labeling.require_totp
         pool = cognito.UserPool(
@@ -99,11 +167,8 @@ class WorkforceStack(Stack):
             mfa={"off": cognito.Mfa.OFF, "optional": cognito.Mfa.OPTIONAL, "required": cognito.Mfa.REQUIRED}[mfa],
             mfa_second_factor=None if mfa == "off" else cognito.MfaSecondFactor(otp=True, sms=False),
             user_invitation=cognito.UserInvitationConfig(
-                email_subject="menulens: please help to label menu photos",
-                email_body=(
-                    "You are invited to label menu photos. Sign in as {username} with the temporary password {####} "
-                    "(valid for 7 days); you then choose a password of your own."
-                ),
+                email_subject=SUBJECT,
+                email_body=INVITATION.format(address=f"{self._address}/"),
             ),
             removal_policy=removal_policy(self._settings),
         )
@@ -119,6 +184,17 @@ class WorkforceStack(Stack):
             "AwsSolutions-COG3",
             "AwsSolutions-COG8",
         )
+        domain = pool.add_domain(
+            "Domain", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=sign_in_prefix(self._settings))
+        )
+        CfnOutput(self, "UserPoolId", value=pool.user_pool_id)
+        if not self._ground_truth:
+            return _Pool(pool, sign_in)
+        return self._own_workforce(pool, domain, sign_in)
+
+    def _own_workforce(self, pool: cognito.UserPool, domain: cognito.UserPoolDomain, sign_in: str) -> _Pool:
+        """Make the account's private workforce, which signs people in to Ground Truth's own portal."""
+        prefix = names.prefix(self._settings.environment)
         # Ground Truth's portal takes the code grant and keeps a secret.
         client = pool.add_client(
             "PortalClient",
@@ -127,7 +203,7 @@ class WorkforceStack(Stack):
             auth_flows=cognito.AuthFlow(user_password=True, user_srp=True),
             o_auth=cognito.OAuthSettings(
                 flows=cognito.OAuthFlows(authorization_code_grant=True),
-                scopes=[cognito.OAuthScope.OPENID, cognito.OAuthScope.EMAIL, cognito.OAuthScope.PROFILE],
+                scopes=[*SCOPES, cognito.OAuthScope.PROFILE],
                 callback_urls=[CALLBACK_BEFORE_THE_PORTAL],
                 logout_urls=[CALLBACK_BEFORE_THE_PORTAL],
             ),
@@ -137,10 +213,6 @@ class WorkforceStack(Stack):
             access_token_validity=Duration.hours(8),
             id_token_validity=Duration.hours(8),
             refresh_token_validity=Duration.days(30),
-        )
-        domain = pool.add_domain(
-            "Domain",
-            cognito_domain=cognito.CognitoDomainOptions(domain_prefix=f"{prefix}-{Aws.ACCOUNT_ID}"),
         )
         workforce = sagemaker.CfnWorkforce(
             self,
@@ -152,14 +224,14 @@ class WorkforceStack(Stack):
         )
         # The portal signs people in at the pool's domain, so it must stand first, and go last.
         workforce.node.add_dependency(domain)
-        CfnOutput(self, "UserPoolId", value=pool.user_pool_id)
         CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
         CfnOutput(self, "PortalDomain", value=workforce.attr_sub_domain)
-        return _Pool(pool.user_pool_id, client.user_pool_client_id, f"{prefix}-workforce", (workforce,))
+        return _Pool(pool, sign_in, client.user_pool_client_id, f"{prefix}-workforce", (workforce,))
 
     def _imported_pool(self) -> _Pool:
         arn = str(self._settings.labeling.workforce_arn)
         name = arn.rpartition("/")[2]
+        any_pool = f"arn:{Aws.PARTITION}:cognito-idp:{Aws.REGION}:{Aws.ACCOUNT_ID}:userpool/*"
         log_group = logs.LogGroup(
             self, "LookUpLogs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
         )
@@ -172,6 +244,8 @@ class WorkforceStack(Stack):
                 "look-up": iam.PolicyDocument(
                     statements=[
                         iam.PolicyStatement(actions=["sagemaker:DescribeWorkforce"], resources=[arn]),
+                        # Which pool the workforce has is what is looked up.
+                        iam.PolicyStatement(actions=["cognito-idp:DescribeUserPool"], resources=[any_pool]),
                         iam.PolicyStatement(
                             actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
                         ),
@@ -179,57 +253,122 @@ class WorkforceStack(Stack):
                 )
             },
         )
-        call = custom_resources.AwsSdkCall(
-            service="SageMaker",
-            action="describeWorkforce",
-            parameters={"WorkforceName": name},
-            physical_resource_id=custom_resources.PhysicalResourceId.of(arn),
-            output_paths=["Workforce.CognitoConfig.UserPool", "Workforce.CognitoConfig.ClientId"],
-        )
-        found = custom_resources.AwsCustomResource(
-            self,
+        acknowledge(role, "Which pool the workforce has is what is looked up.", finding(any_pool))
+        workforce = self._look_up(
             "LookUp",
+            custom_resources.AwsSdkCall(
+                service="SageMaker",
+                action="describeWorkforce",
+                parameters={"WorkforceName": name},
+                physical_resource_id=custom_resources.PhysicalResourceId.of(arn),
+                output_paths=["Workforce.CognitoConfig.UserPool", "Workforce.CognitoConfig.ClientId"],
+            ),
+            role,
+            log_group,
+        )
+        pool_id = workforce.get_response_field("Workforce.CognitoConfig.UserPool")
+        described = self._look_up(
+            "LookUpDomain",
+            custom_resources.AwsSdkCall(
+                service="CognitoIdentityServiceProvider",
+                action="describeUserPool",
+                parameters={"UserPoolId": pool_id},
+                physical_resource_id=custom_resources.PhysicalResourceId.of(f"{arn}/domain"),
+                output_paths=["UserPool.Domain"],
+            ),
+            role,
+            log_group,
+        )
+        return _Pool(
+            cognito.UserPool.from_user_pool_id(self, "Pool", pool_id),
+            sign_in_address(self._settings, described.get_response_field("UserPool.Domain")),
+            workforce.get_response_field("Workforce.CognitoConfig.ClientId"),
+            name,
+        )
+
+    def _look_up(
+        self, construct_id: str, call: custom_resources.AwsSdkCall, role: iam.Role, log_group: logs.LogGroup
+    ) -> custom_resources.AwsCustomResource:
+        return custom_resources.AwsCustomResource(
+            self,
+            construct_id,
             on_create=call,
             on_update=call,
             role=role.without_policy_updates(),
             install_latest_aws_sdk=False,
             log_group=log_group,
         )
-        return _Pool(
-            found.get_response_field("Workforce.CognitoConfig.UserPool"),
-            found.get_response_field("Workforce.CognitoConfig.ClientId"),
-            name,
-            (),
+
+    def _page_client(self, pool: _Pool) -> SignIn:
+        """Make the page's app client: it runs in browsers, so it keeps no secret and proves itself by PKCE."""
+        here = f"{self._address}/"
+        client = pool.pool.add_client(
+            "PageClient",
+            user_pool_client_name=f"{names.prefix(self._settings.environment)}-page",
+            generate_secret=False,
+            # People use the hosted sign-in; the command line sends no password but proves to know it.
+            auth_flows=cognito.AuthFlow(user_srp=True),
+            o_auth=cognito.OAuthSettings(
+                flows=cognito.OAuthFlows(authorization_code_grant=True),
+                scopes=SCOPES,
+                callback_urls=[here],
+                logout_urls=[here],
+            ),
+            supported_identity_providers=[cognito.UserPoolClientIdentityProvider.COGNITO],
+            prevent_user_existence_errors=True,
+            enable_token_revocation=True,
+            access_token_validity=Duration.hours(1),
+            id_token_validity=Duration.hours(1),
+            refresh_token_validity=Duration.days(30),
+        )
+        CfnOutput(self, "PageClientId", value=client.user_pool_client_id)
+        pool_id = pool.pool.user_pool_id
+        return SignIn(
+            issuer=f"https://cognito-idp.{Aws.REGION}.{Aws.URL_SUFFIX}/{pool_id}",
+            client_id=client.user_pool_client_id,
+            address=pool.sign_in,
         )
 
-    def _members(self, pool: _Pool) -> cognito.CfnUserPoolGroup:
-        group = cognito.CfnUserPoolGroup(
-            self,
-            "Group",
-            user_pool_id=pool.pool_id,
-            group_name=f"{names.prefix(self._settings.environment)}-{GROUP}",
-            description="People who label menu photos",
+    def _people(self, pool: cognito.IUserPool) -> cognito.CfnUserPoolGroup:
+        """Invite everyone, and put each into the groups that the settings say; answers the annotators' group."""
+        labeling = self._settings.labeling
+        users: dict[str, cognito.CfnUserPoolUser] = {}
+        for email in (*labeling.members, *labeling.owners):
+            if email.lower() not in users:
+                users[email.lower()] = cognito.CfnUserPoolUser(
+                    self,
+                    f"Member{stable_id(email)}",
+                    user_pool_id=pool.user_pool_id,
+                    username=email,
+                    desired_delivery_mediums=["EMAIL"],
+                    user_attributes=[
+                        cognito.CfnUserPoolUser.AttributeTypeProperty(name="email", value=email),
+                        cognito.CfnUserPoolUser.AttributeTypeProperty(name="email_verified", value="true"),
+                    ],
+                )
+        annotators = self._group(
+            "Group", pool, names.annotators(self._settings.environment), "People who label menu photos"
         )
-        for email in self._settings.labeling.members:
-            user = cognito.CfnUserPoolUser(
-                self,
-                f"Member{stable_id(email)}",
-                user_pool_id=pool.pool_id,
-                username=email,
-                desired_delivery_mediums=["EMAIL"],
-                user_attributes=[
-                    cognito.CfnUserPoolUser.AttributeTypeProperty(name="email", value=email),
-                    cognito.CfnUserPoolUser.AttributeTypeProperty(name="email_verified", value="true"),
-                ],
-            )
-            cognito.CfnUserPoolUserToGroupAttachment(
-                self,
-                f"InGroup{stable_id(email)}",
-                user_pool_id=pool.pool_id,
-                group_name=group.ref,
-                username=user.ref,
-            )
-        return group
+        owners = self._group(
+            "Owners", pool, names.owners(self._settings.environment), "People who own labeling jobs and settle doubts"
+        )
+        for group, emails, part in ((annotators, labeling.members, "InGroup"), (owners, labeling.owners, "Owner")):
+            for email in emails:
+                cognito.CfnUserPoolUserToGroupAttachment(
+                    self,
+                    f"{part}{stable_id(email)}",
+                    user_pool_id=pool.user_pool_id,
+                    group_name=group.ref,
+                    username=users[email.lower()].ref,
+                )
+        return annotators
+
+    def _group(
+        self, construct_id: str, pool: cognito.IUserPool, name: str, description: str
+    ) -> cognito.CfnUserPoolGroup:
+        return cognito.CfnUserPoolGroup(
+            self, construct_id, user_pool_id=pool.user_pool_id, group_name=name, description=description
+        )
 
     def _team(self, pool: _Pool, group: cognito.CfnUserPoolGroup) -> sagemaker.CfnWorkteam:
         team = sagemaker.CfnWorkteam(
@@ -241,7 +380,7 @@ class WorkforceStack(Stack):
             member_definitions=[
                 sagemaker.CfnWorkteam.MemberDefinitionProperty(
                     cognito_member_definition=sagemaker.CfnWorkteam.CognitoMemberDefinitionProperty(
-                        cognito_user_pool=pool.pool_id,
+                        cognito_user_pool=pool.pool.user_pool_id,
                         cognito_client_id=pool.client_id,
                         cognito_user_group=group.ref,
                     )

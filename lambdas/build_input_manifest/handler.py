@@ -9,6 +9,7 @@ from botocore.config import Config
 
 from menulens.core import deployed, keys
 from menulens.labeling import input_manifest
+from menulens.portal import providers
 from menulens.storage import Storage
 
 
@@ -24,7 +25,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         settings=deployed.settings(),
         photo_bucket=deployed.variable(deployed.PHOTOS_BUCKET),
         labels_bucket=deployed.variable(deployed.LABELS_BUCKET),
-        sagemaker=boto3.client("sagemaker"),
+        providers=providers.of(boto3),
         storage=Storage(boto3.client("s3", config=config)),
     )
     return {keys.ENVIRONMENT: event[keys.ENVIRONMENT], **made}

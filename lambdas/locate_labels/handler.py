@@ -8,6 +8,7 @@ import boto3
 
 from menulens.core import deployed, keys
 from menulens.labeling import locate
+from menulens.portal import providers
 from menulens.storage import Storage
 
 
@@ -18,7 +19,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         labels_bucket=deployed.variable(deployed.LABELS_BUCKET),
         expected_input=event.get(keys.INPUT_MANIFEST),
         creation_error=event.get(keys.JOB_ERROR),
-        sagemaker=boto3.client("sagemaker"),
+        providers=providers.of(boto3),
         storage=Storage(boto3.client("s3")),
     )
     return {**event, **found, keys.NAME: event.get(keys.NAME) or found[keys.NAME]}

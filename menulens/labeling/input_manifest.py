@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -223,7 +223,7 @@ def prepare(
     settings: Mapping[str, Any],
     photo_bucket: str,
     labels_bucket: str,
-    sagemaker: Any,
+    providers: Sequence[jobs.Finder],
     storage: Storage,
 ) -> dict[str, Any]:
     """Select the photos, and write everything that the labeling job is given.
@@ -242,7 +242,7 @@ def prepare(
         If there is no photo to ask about and no label from before.
     """
     attribute = settings["labeling"]["label_attribute"]
-    earlier = _earlier(resume_from, labels_bucket, sagemaker, storage)
+    earlier = _earlier(resume_from, labels_bucket, providers, storage)
     labeled, unlabeled = _divided(earlier, attribute, storage)
     prefix = settings["photos"]["prefix"]
     if photos is not None:
@@ -328,7 +328,9 @@ def _name(content: bytes, categories: str, template: str, resume_from: str | Non
     return f"{names.prefix(settings['environment'])}-labels-{digest[:DIGEST]}"
 
 
-def _earlier(resume_from: str | None, labels_bucket: str, sagemaker: Any, storage: Storage) -> str | None:
+def _earlier(
+    resume_from: str | None, labels_bucket: str, providers: Sequence[jobs.Finder], storage: Storage
+) -> str | None:
     """Return the manifest with all labels up to the job that is resumed.
 
     Raises
@@ -338,7 +340,7 @@ def _earlier(resume_from: str | None, labels_bucket: str, sagemaker: Any, storag
     """
     if resume_from is None:
         return None
-    job = jobs.describe(resume_from, sagemaker)
+    job = jobs.describe(resume_from, *providers)
     if job.running:
         raise jobs.LabelingJobError(
             f"{job.name}: the labeling job is {job.status}; it can be resumed from when it has ended. "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -61,19 +61,36 @@ def dataset_name(job_name: str) -> str:
     return job_name[:LONGEST_DATASET_NAME].rstrip("-")
 
 
-def describe(name: str, sagemaker: Any) -> Job:
-    """Ask the service for a job.
+Finder = Callable[[str], Job | None]
+"""Looks for a job of this name where one provider keeps its jobs."""
+
+
+def describe(name: str, *providers: Finder) -> Job:
+    """Ask the providers for a job, one after the other.
 
     Raises
     ------
     LabelingJobError
-        If there is no such job.
+        If none has such a job.
     """
+    for find in providers:
+        job = find(name)
+        if job is not None:
+            return job
+    raise LabelingJobError(f"{name}: there is no labeling job of this name.")
+
+
+def ground_truth(sagemaker: Any) -> Finder:
+    """Return what looks for jobs of SageMaker Ground Truth."""
+    return lambda name: _in_ground_truth(name, sagemaker)
+
+
+def _in_ground_truth(name: str, sagemaker: Any) -> Job | None:
     try:
         found = sagemaker.describe_labeling_job(LabelingJobName=name)
     except ClientError as error:
         if error.response["Error"]["Code"] in _NOT_FOUND:
-            raise LabelingJobError(f"{name}: there is no labeling job of this name.") from None
+            return None
         raise
     created: datetime = found["CreationTime"]
     return Job(

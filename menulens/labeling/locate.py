@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from menulens.core import keys
 from menulens.labeling import jobs, layout
-from menulens.labeling.jobs import Job, LabelingJobError
+from menulens.labeling.jobs import Finder, Job, LabelingJobError
 from menulens.labeling.snapshot import of_iterations
 from menulens.storage import Storage
 
@@ -20,7 +20,7 @@ def locate(
     labels_bucket: str,
     expected_input: str | None,
     creation_error: Mapping[str, str] | None,
-    sagemaker: Any,
+    providers: Sequence[Finder],
     storage: Storage,
 ) -> dict[str, Any]:
     """Return where a labeling job's labels are.
@@ -33,6 +33,8 @@ def locate(
         The input manifest that the job must have been made from; None if any will do.
     creation_error
         What Step Functions caught (``Error``, ``Cause``) when it made the job or waited for it; None if nothing.
+    providers
+        Where jobs are looked for, in this order.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def locate(
         If there is no such job, if it was made from another input, or if it left no labels.
     """
     try:
-        job = jobs.describe(name, sagemaker)
+        job = jobs.describe(name, *providers)
     except LabelingJobError:
         if creation_error:
             raise LabelingJobError(f"{name}: the labeling job could not be made: {_cause(creation_error)}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from aws_cdk import Acknowledgment, Aws, Duration, RemovalPolicy, Size, Validations
@@ -19,7 +20,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct, IConstruct
 
-from menulens.core import keys, names
+from menulens.core import names
 from menulens.settings import Settings
 from stacks import packaging
 
@@ -95,6 +96,32 @@ def default_bus_arn() -> str:
     return f"arn:{Aws.PARTITION}:events:{Aws.REGION}:{Aws.ACCOUNT_ID}:event-bus/default"
 
 
+def undelivered_name(settings: Settings) -> str:
+    """Return the name of the queue for what could not be delivered."""
+    return f"{names.prefix(settings.environment)}-undelivered"
+
+
+def hyphened(name: str) -> str:
+    """Return ``DatasetReady`` as ``dataset-ready``."""
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+
+
+def table_arn(settings: Settings) -> str:
+    """Return the ARN of the labeling portal's table."""
+    table = names.labeling_table(settings.environment)
+    return f"arn:{Aws.PARTITION}:dynamodb:{Aws.REGION}:{Aws.ACCOUNT_ID}:table/{table}"
+
+
+def sign_in_prefix(settings: Settings) -> str:
+    """Return the first part of our user pool's domain; the account makes it unique in the region."""
+    return f"{names.prefix(settings.environment)}-{Aws.ACCOUNT_ID}"
+
+
+def sign_in_address(settings: Settings, prefix: str | None = None) -> str:
+    """Return the address of a user pool's hosted sign-in; ours if no prefix is given."""
+    return f"https://{prefix or sign_in_prefix(settings)}.auth.{settings.region}.amazoncognito.com"
+
+
 def rooms(settings: Settings, *needed: names.Room) -> dict[str, str]:
     """Return the environment variables that tell a function its buckets: ``PHOTOS_BUCKET`` and so on."""
     return {f"{room.upper()}_BUCKET": bucket_name(settings, room) for room in needed}
@@ -116,6 +143,7 @@ class Function(Construct):
         memory_mb: int = 256,
         storage_mb: int | None = None,
         acknowledged: Mapping[str, str] | None = None,
+        beside: Mapping[str, Path] | None = None,
     ) -> None:
         """Make the function.
 
@@ -127,6 +155,8 @@ class Function(Construct):
             What the step may do, beside writing its log and its trace.
         acknowledged
             cdk-nag finding on the role to its reason.
+        beside
+            Folders that go into the asset: name to place.
         """
         super().__init__(scope, construct_id)
         name = f"{names.prefix(settings.environment)}-{step.replace('_', '-')}"
@@ -166,7 +196,7 @@ class Function(Construct):
             self,
             "Function",
             function_name=name,
-            code=packaging.lambda_code(step, settings),
+            code=packaging.lambda_code(step, settings, beside),
             handler=packaging.HANDLER,
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
@@ -321,80 +351,3 @@ class Inputs(Construct):
             payload={"machine": machine, "input": sfn.JsonPath.object_at("$")},
             comment="Fails with a message that names the field and what is allowed",
         )
-
-
-def distributed_map(
-    function: Function, *, name: str, label: str, items: str, item: Mapping[str, str], at_once: int, result_path: str
-) -> dict[str, Any]:
-    """Return a distributed Map that gives each item to a function.
-
-    Written out, for CDK's own adds a policy of its making to the machine's role.
-
-    Parameters
-    ----------
-    name, label
-        Of the state inside, and of the Map's runs.
-    items
-        Path of the list.
-    item
-        What the function gets for each: key (ending in ``.$``) to path.
-    """
-    task = {
-        "Type": "Task",
-        "Resource": function.arn,
-        "Retry": [
-            {
-                "ErrorEquals": [
-                    "Lambda.ClientExecutionTimeoutException",
-                    "Lambda.ServiceException",
-                    "Lambda.AWSLambdaException",
-                    "Lambda.SdkClientException",
-                    "Lambda.TooManyRequestsException",
-                ],
-                "IntervalSeconds": 2,
-                "MaxAttempts": 6,
-                "BackoffRate": 2,
-            }
-        ],
-        "End": True,
-    }
-    return {
-        "Type": "Map",
-        "Label": label,
-        "ItemsPath": items,
-        "ItemSelector": dict(item),
-        "ItemProcessor": {
-            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-            "StartAt": name,
-            "States": {name: task},
-        },
-        "MaxConcurrency": at_once,
-        "ResultPath": result_path,
-    }
-
-
-def put_event(
-    scope: Construct, construct_id: str, *, settings: Settings, detail_type: str, detail: Mapping[str, Any]
-) -> tasks.EventBridgePutEvents:
-    """Return a state that tells the default bus what is ready; the state's input goes on unchanged."""
-    return tasks.EventBridgePutEvents(
-        scope,
-        construct_id,
-        entries=[
-            tasks.EventBridgePutEventsEntry(
-                source=keys.EVENT_SOURCE,
-                detail_type=detail_type,
-                detail=sfn.TaskInput.from_object({keys.ENVIRONMENT: settings.environment, **detail}),
-            )
-        ],
-        result_path=sfn.JsonPath.DISCARD,
-    )
-
-
-def may_put_events() -> iam.PolicyStatement:
-    """Return the statement for :func:`put_event`: our source alone, on the default bus."""
-    return iam.PolicyStatement(
-        actions=["events:PutEvents"],
-        resources=[default_bus_arn()],
-        conditions={"StringEquals": {"events:source": keys.EVENT_SOURCE}},
-    )

@@ -15,7 +15,8 @@ from menulens.core import keys, names
 from menulens.core.partition import PART_BYTES
 from menulens.labeling.parts import ONE_FUNCTION_BYTES, ONE_FUNCTION_VARIABLE, PART_VARIABLE, WORK_PREFIX
 from menulens.settings import Settings
-from stacks.steps.base import Function, bucket_arn, distributed_map, finding, machine_arn, path, rooms
+from stacks.steps.base import Function, bucket_arn, finding, machine_arn, path, rooms
+from stacks.steps.states import distributed_map
 
 PLAN = "plan"
 SCANNED = "scanned"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aws_cdk import Aws, Duration
@@ -16,18 +16,27 @@ from menulens.settings import Settings
 from stacks.steps.base import (
     Function,
     acknowledge,
-    bucket_arn,
     bucket_name,
     finding,
     path,
     rooms,
     sagemaker_arn,
 )
+from stacks.steps.grants import (
+    ANY_JOB,
+    BATCHES_READ,
+    describing_jobs,
+    finding_portal_jobs,
+    listing,
+    portal_variables,
+    reading,
+    wildcards,
+    writing,
+)
 
 DAY_SECONDS: Final = 86_400
+WHOLE_CPU_MB: Final = 1_769
 TASKS_AT_ONCE: Final = 1_000
-BATCHES_READ: Final = "The step reads every object in its part of the room."
-ANY_JOB: Final = "Jobs started elsewhere are cleaned too; their names are not known here."
 
 # The accounts in which AWS keeps Ground Truth's own pre-annotation and consolidation functions (facts of its guide).
 BUILT_IN_FUNCTIONS: Final[Mapping[str, str]] = {
@@ -67,112 +76,96 @@ def built_in(region: str, function: str) -> str:
     return f"arn:aws:lambda:{region}:{BUILT_IN_FUNCTIONS[region]}:function:{function}"
 
 
-def _list(settings: Settings, room: names.Room) -> iam.PolicyStatement:
-    # Without it S3 answers 403, not 404, for an object that is not there.
-    return iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket_arn(settings, room)])
+class _LabelsStep(Function):
+    """A step that reads some prefixes of the room of labels and writes one, and may look for jobs of any provider."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        step: str,
+        reads: Sequence[str],
+        writes: str,
+        finds_jobs: bool,
+        timeout: Duration,
+        memory_mb: int,
+        photos: bool = False,
+    ) -> None:
+        which: tuple[names.Room, ...] = ("photos", "labels") if photos else ("labels",)
+        objects = [reading(settings, "labels", *reads), writing(settings, "labels", writes)]
+        if photos:
+            objects.append(reading(settings, "photos", settings.photos.prefix))
+        job = describing_jobs()
+        super().__init__(
+            scope,
+            construct_id,
+            settings=settings,
+            step=step,
+            environment=portal_variables(settings, *which) if finds_jobs else rooms(settings, *which),
+            statements=[
+                listing(settings, *which),
+                *objects,
+                *([job, finding_portal_jobs(settings)] if finds_jobs else ()),
+            ],
+            timeout=timeout,
+            memory_mb=memory_mb,
+            acknowledged={**wildcards(*objects), **(wildcards(job, reason=ANY_JOB) if finds_jobs else {})},
+        )
 
 
-def _get(settings: Settings, room: names.Room, *prefixes: str) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        actions=["s3:GetObject"], resources=[bucket_arn(settings, room, f"{prefix}*") for prefix in prefixes]
-    )
-
-
-def _put(settings: Settings, room: names.Room, *prefixes: str) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        actions=["s3:AbortMultipartUpload", "s3:PutObject"],
-        resources=[bucket_arn(settings, room, f"{prefix}*") for prefix in prefixes],
-    )
-
-
-def _describe_any_job() -> iam.PolicyStatement:
-    return iam.PolicyStatement(actions=["sagemaker:DescribeLabelingJob"], resources=[sagemaker_arn("labeling-job/*")])
-
-
-def _wildcards(*statements: iam.PolicyStatement, reason: str = BATCHES_READ) -> dict[str, str]:
-    """Return cdk-nag's findings on statements whose resources end in a wildcard, for one reason."""
-    return {finding(arn): reason for statement in statements for arn in statement.resources if "*" in arn}
-
-
-class BuildInputManifest(Function):
+class BuildInputManifest(_LabelsStep):
     """List the photos, reject what can't be shown, and write what the labeling job is given."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        photos = _get(settings, "photos", settings.photos.prefix)
-        # A manifest to start from may lie anywhere in the two rooms; labels from before lie under jobs/ and merged/.
-        labels = _get(settings, "labels", "")
-        write = _put(settings, "labels", layout.INPUTS)
-        job = _describe_any_job()
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="build_input_manifest",
-            environment=rooms(settings, "photos", "labels"),
-            statements=[_list(settings, "photos"), _list(settings, "labels"), photos, labels, write, job],
+            photos=True,
+            # A manifest to start from may lie anywhere in the rooms; labels from before lie under jobs/ and merged/.
+            reads=[""],
+            writes=layout.INPUTS,
+            finds_jobs=True,
             # 100,000 headers at some 300 a second.
             timeout=Duration.minutes(15),
-            memory_mb=1_769,  # one whole vCPU
-            acknowledged={**_wildcards(photos, labels, write), **_wildcards(job, reason=ANY_JOB)},
+            memory_mb=WHOLE_CPU_MB,
         )
 
 
-class LocateLabels(Function):
+class LocateLabels(_LabelsStep):
     """Find what a job left: complete, stopped, or failed with something to go on with."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        labels = _get(settings, "labels", layout.INPUTS, layout.JOBS, layout.RESCUED)
-        rescue = _put(settings, "labels", layout.RESCUED)
-        job = _describe_any_job()
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="locate_labels",
-            environment=rooms(settings, "labels"),
-            statements=[_list(settings, "labels"), labels, rescue, job],
+            reads=[layout.INPUTS, layout.JOBS, layout.RESCUED],
+            writes=layout.RESCUED,
+            finds_jobs=True,
             timeout=Duration.minutes(5),
             memory_mb=1_024,
-            acknowledged={**_wildcards(labels, rescue), **_wildcards(job, reason=ANY_JOB)},
         )
 
 
-class MergeLabels(Function):
+class MergeLabels(_LabelsStep):
     """Bring the labels of a resumed job together with those from before."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        labels = _get(settings, "labels", layout.JOBS, layout.MERGED, layout.RESCUED)
-        write = _put(settings, "labels", layout.MERGED)
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="merge_labels",
-            environment=rooms(settings, "labels"),
-            statements=[_list(settings, "labels"), labels, write],
+            reads=[layout.JOBS, layout.MERGED, layout.RESCUED],
+            writes=layout.MERGED,
+            finds_jobs=False,
             timeout=Duration.minutes(10),
-            memory_mb=1_769,
-            acknowledged=_wildcards(labels, write),
-        )
-
-
-class TakeSnapshot(Function):
-    """Keep a running job's labels as they are now."""
-
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        labels = _get(settings, "labels", layout.INPUTS, layout.JOBS, layout.MERGED, layout.RESCUED)
-        write = _put(settings, "labels", layout.SNAPSHOTS)
-        job = _describe_any_job()
-        super().__init__(
-            scope,
-            construct_id,
-            settings=settings,
-            step="take_snapshot",
-            environment=rooms(settings, "labels"),
-            statements=[_list(settings, "labels"), labels, write, job],
-            timeout=Duration.minutes(5),
-            memory_mb=1_769,
-            acknowledged={**_wildcards(labels, write), **_wildcards(job, reason=ANY_JOB)},
+            memory_mb=WHOLE_CPU_MB,
         )
 
 
@@ -187,9 +180,9 @@ class CreateLabelingJob(Construct):
         self._after = built_in(settings.region, "ACS-ImageMultiClass")
         self._role_name = f"{names.prefix(settings.environment)}-labeling-job"
         self.role_arn = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._role_name}"
-        photos = _get(settings, "photos", settings.photos.prefix)
-        given = _get(settings, "labels", layout.INPUTS, layout.JOBS)
-        written = _put(settings, "labels", layout.JOBS)
+        photos = reading(settings, "photos", settings.photos.prefix)
+        given = reading(settings, "labels", layout.INPUTS, layout.JOBS)
+        written = writing(settings, "labels", layout.JOBS)
         streams = (
             f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws/sagemaker/LabelingJobs:log-stream:*"
         )
@@ -203,8 +196,8 @@ class CreateLabelingJob(Construct):
                 "labeling-job": iam.PolicyDocument(
                     minimize=False,
                     statements=[
-                        _list(settings, "photos"),
-                        _list(settings, "labels"),
+                        listing(settings, "photos"),
+                        listing(settings, "labels"),
                         photos,
                         given,
                         written,
@@ -227,11 +220,11 @@ class CreateLabelingJob(Construct):
                 )
             },
         )
-        acknowledge(self.role, BATCHES_READ, *_wildcards(photos, given, written))
+        acknowledge(self.role, BATCHES_READ, *wildcards(photos, given, written))
         acknowledge(self.role, "Metrics have no resource-level permission.", finding("*"))
         acknowledge(self.role, "Log streams are named by the service.", finding(streams))
         for statement in self._automated_statements():
-            acknowledge(self.role, "Automated labeling names its own jobs.", *_wildcards(statement))
+            acknowledge(self.role, "Automated labeling names its own jobs.", *wildcards(statement))
 
     @property
     def statements(self) -> list[iam.PolicyStatement]:

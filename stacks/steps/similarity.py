@@ -13,7 +13,8 @@ from constructs import Construct
 from menulens.core import keys
 from menulens.settings import Settings
 from stacks.steps import sagemaker_tasks as tasks
-from stacks.steps.base import Function, bucket_arn, distributed_map, machine_arn, rooms
+from stacks.steps.base import Function, bucket_arn, machine_arn, rooms
+from stacks.steps.states import distributed_map
 
 PREPARED = "$.plan"
 PACKED = "$.packed"

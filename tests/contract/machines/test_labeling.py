@@ -53,7 +53,7 @@ class Room:
             settings=self.settings,
             photo_bucket=self.photos,
             labels_bucket=self.labels,
-            sagemaker=self.sagemaker,
+            providers=[jobs.ground_truth(self.sagemaker)],
             storage=self.storage,
         )
 
@@ -217,7 +217,7 @@ def found_by(room: Room, name: str, **given: Any) -> dict[str, Any]:
     return locate(
         name,
         labels_bucket=room.labels,
-        sagemaker=room.sagemaker,
+        providers=[jobs.ground_truth(room.sagemaker)],
         storage=room.storage,
         **(values | given),
     )
@@ -240,12 +240,12 @@ def should_wait_for_a_job_that_runs_and_use_one_that_was_stopped(room: Room, cli
     assert (running["ours"], running["ready"], running["manifest"]) == (True, False, None)
     assert running["wait_seconds"] >= 1
     with pytest.raises(jobs.LabelingJobError, match="no photo is labeled yet"):
-        snapshot.take(jobs.describe(name, room.sagemaker), None, room.storage)
+        snapshot.take(jobs.describe(name, jobs.ground_truth(room.sagemaker)), None, room.storage)
 
     # What annotators have answered up to now shows in the iteration's manifest.
     iteration = f"s3://{room.labels}/jobs/{name}/annotations/intermediate/2/annotations.manifest"
     room.storage.write_bytes(iteration, labeled(uris[1], 0) + b"\n")
-    taken = snapshot.take(jobs.describe(name, room.sagemaker), None, room.storage)
+    taken = snapshot.take(jobs.describe(name, jobs.ground_truth(room.sagemaker)), None, room.storage)
     assert (taken.labeled, len(taken.lines)) == (1, 3)
 
     room.sagemaker.stop_labeling_job(LabelingJobName=name)

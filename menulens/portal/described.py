@@ -1,0 +1,54 @@
+"""Portal jobs as every labeling job is described: what locating, resuming and snapshots know of one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from menulens.labeling import layout
+from menulens.labeling.jobs import Finder
+from menulens.labeling.jobs import Job as LabelingJob
+from menulens.portal import keys
+from menulens.portal.context import Portal
+from menulens.portal.model import Job, seconds
+from menulens.storage import join
+
+FINISH_DUE: Final = "finish_due"
+"""An attribute of a job that has ended and whose output is not written yet."""
+
+_STATUS: Final = {
+    "creating": "Initializing",
+    "open": "InProgress",
+    "paused": "InProgress",
+    "stopped": "Stopped",
+    "complete": "Completed",
+}
+
+
+def finder(portal: Portal) -> Finder:
+    """Return what looks for jobs of the portal."""
+    return lambda name: describe(portal, name)
+
+
+def describe(portal: Portal, name: str) -> LabelingJob | None:
+    """Return a portal job as Ground Truth would describe it; None if there is none of this name.
+
+    A job counts as running until its output is written.
+    """
+    entry = portal.table.get(keys.meta(name))
+    if entry is None:
+        return None
+    job = Job.from_json(entry)
+    output = join(layout.outputs(portal.labels_bucket), job.name)
+    finishing = bool(entry.get(FINISH_DUE))
+    status = "Stopping" if finishing else _STATUS[job.state]
+    return LabelingJob(
+        name=job.name,
+        status=status,
+        label_attribute=job.attribute,
+        # A job of this name that was made from another input could not have been opened.
+        input_manifest=f"{layout.inputs(portal.labels_bucket, job.name)}/{layout.INPUT_MANIFEST}",
+        output=output,
+        manifest=layout.output_manifest(output) if status in ("Stopped", "Completed") else None,
+        reason="",
+        age=max(0.0, portal.clock() - seconds(job.created_at)),
+    )
