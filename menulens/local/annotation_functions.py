@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from menulens.local.config import LocalConfig
 from menulens.local.consolidation import Consolidator
 from menulens.local.errors import JobFailedError
+from menulens.local.labeling_items import Item
 from menulens.local.labeling_output import JobOutput, failed, labeled
-from menulens.local.labeling_store import Item
 
 _VERSION = "2018-10-16"
 _BUILT_IN_PRE = "PRE-ImageMultiClass"

@@ -23,7 +23,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from menulens.cloud import LOCAL_ENVIRONMENT
 from menulens.local import access_tokens, hosted_pages
@@ -55,16 +54,21 @@ _NOT_DEPLOYED = "The labeling portal is not deployed here (yet): menulens local 
 
 
 class FrontDoor:
-    """The ASGI application's handlers."""
+    """What answers at the portal's address.
 
-    def __init__(self, config: LocalConfig, fallback: ASGIApp | None = None) -> None:
+    Attributes
+    ----------
+    application
+        The ASGI application.
+    """
+
+    def __init__(self, config: LocalConfig) -> None:
         self._config = config
-        self._fallback = fallback
         self._sign_in = HostedSignIn(config)
         self._tokens = access_tokens.AccessTokens(config)
         self._distribution: tuple[float, str | None] = (0.0, None)  # looked up until when, its host
         self._client: httpx.AsyncClient | None = None
-        self._application = Starlette(
+        self.application = Starlette(
             routes=[
                 Route("/sign-in.css", _style),
                 Route("/oauth2/authorize", self._authorize),
@@ -89,13 +93,6 @@ class FrontDoor:
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
         async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False, limits=limits) as self._client:
             yield
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve; while no portal is deployed, by what was labeled with before."""
-        if self._fallback is not None and scope["type"] == "http" and await run_in_threadpool(self._portal) is None:
-            await self._fallback(scope, receive, send)
-        else:
-            await self._application(scope, receive, send)
 
     # --- sign-in ---------------------------------------------------------------------------------
     async def _authorize(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The operations on labeling jobs, and the way from a person to their tasks."""
+"""The operations on labeling jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from menulens.local import objects
 from menulens.local.context import Context, Operation, Params
 from menulens.local.errors import in_use, invalid, not_found
 from menulens.local.labeling_job import LabelingJob
-from menulens.local.labeling_store import Item, TaskError, TaskStore, Worker
 from menulens.local.paging import page
 from menulens.local.workforce import Workforces
 
@@ -120,39 +119,3 @@ class LabelingJobs:
                 raise invalid(f"The request was rejected because the labeling job is in status {job.status}.")
         job.publish()
         return {}
-
-    def jobs_of(self, worker: Worker) -> list[tuple[LabelingJob, TaskStore]]:
-        """Return the running jobs that a worker's groups may label."""
-        found = []
-        for job in list(self.jobs.values()):
-            store = job.store
-            if job.status == "InProgress" and store is not None and self._may_label(worker, job):
-                found.append((job, store))
-        return found
-
-    def _may_label(self, worker: Worker, job: LabelingJob) -> bool:
-        team = self.workforces.teams.get(job.human["WorkteamArn"].rpartition("/")[2])
-        if team is None:
-            return False
-        groups = self.workforces.groups_of(team["WorkteamName"])
-        return any(pool == worker.pool and group in worker.groups for pool, group in groups)
-
-    def task(self, worker: Worker, task_id: str) -> tuple[LabelingJob, TaskStore, int]:
-        """Return where a task stands.
-
-        Raises
-        ------
-        TaskError
-            If there is no such task for this worker.
-        """
-        name, _, index = task_id.rpartition(".")
-        if index.isdecimal():
-            for job, store in self.jobs_of(worker):
-                if job.name == name:
-                    return job, store, int(index)
-        raise TaskError("There is no such task, or its job has ended.", 404)
-
-    def leased(self, worker: Worker, task_id: str) -> tuple[LabelingJob, Item]:
-        """Return a task that a worker holds."""
-        job, store, index = self.task(worker, task_id)
-        return job, store.leased(worker, index)

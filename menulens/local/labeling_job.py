@@ -1,4 +1,4 @@
-"""One labeling job: reads its manifest, offers tasks, consolidates answers, writes Ground Truth's files as it goes."""
+"""One labeling job: opens its tasks in the portal, consolidates answers, writes Ground Truth's files as it goes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from menulens.local.annotation_functions import Consolidation, FunctionError, Pr
 from menulens.local.context import Context, Params
 from menulens.local.errors import JobFailedError
 from menulens.local.jobs import Job
+from menulens.local.labeling_items import ENDED, Item
 from menulens.local.labeling_output import JobOutput, failed
-from menulens.local.labeling_store import Item, TaskStore
 from menulens.local.logs import JobLog
+from menulens.local.portal_jobs import PortalTasks, portal_of
 
 LOG_GROUP = "/aws/sagemaker/LabelingJobs"
 _MAX_OBJECTS = 100_000
@@ -24,7 +25,6 @@ _TICK_SECONDS = 0.5
 _INTERMEDIATE_SECONDS = 2.0
 _BATCH = 50
 _PREPARERS = 4
-_DEFAULT_CONCURRENT = 1000
 _DEFAULT_LIFETIME = 30 * 24 * 3600
 _DESCRIBED = (
     "LabelingJobName",
@@ -59,7 +59,7 @@ class LabelingJob(Job):
         super().__init__(context, name=name, kind="Labeling", arn=arn, record=record)
         self.request = request
         self.human: dict[str, Any] = request["HumanTaskConfig"]
-        self.store: TaskStore | None = None
+        self._items: list[Item] = []
         self.categories: list[str] = []
         self._output = JobOutput(context.config.client("s3"), request["OutputConfig"]["S3OutputPath"], name)
         self._written = ""
@@ -82,107 +82,112 @@ class LabelingJob(Job):
             s3 = self.context.config.client("s3")
             self.categories = read_categories(s3, self.request["LabelCategoryConfigS3Uri"])
             uri = self.request["InputConfig"]["DataSource"]["S3DataSource"]["ManifestS3Uri"]
-            items = read_items(objects.read(s3, uri), uri, self.attribute)
-            self.store = TaskStore(
-                items,
-                journal=folder / "answers.jsonl",
-                workers_per_item=self.human["NumberOfHumanWorkersPerDataObject"],
-                lease_seconds=self.human["TaskTimeLimitInSeconds"],
-                choices=self.categories,
-            )
-            log.write(f"{uri}: {len(items)} objects, {sum(item.state == 'passed' for item in items)} labeled before")
-            if not self.stopping.is_set():
-                self.update(LabelingJobStatus="InProgress", LabelCounters=_counters(items))
-                self.publish()
+            self._items = read_items(objects.read(s3, uri), uri, self.attribute)
+            passed = sum(item.state == "passed" for item in self._items)
+            log.write(f"{uri}: {len(self._items)} objects, {passed} labeled before")
             try:
-                return self._work(self.store, log)
+                return self._work(log)
             finally:
-                self._conclude(self.store)
+                self._conclude()
 
-    def _work(self, store: TaskStore, log: JobLog) -> str:
+    def _work(self, log: JobLog) -> str:
+        asked = self._prepared(log)
+        tasks = PortalTasks(portal_of(self.context.config), self.request, self.categories)
+        if asked:
+            tasks.open(asked)
+        if not self.stopping.is_set():
+            self.update(LabelingJobStatus="InProgress", LabelCounters=_counters(self._items))
+            self.publish()
+        try:
+            return self._follow(tasks, log) if asked else "Completed"
+        finally:
+            if asked:
+                tasks.stop()
+
+    def _follow(self, tasks: PortalTasks, log: JobLog) -> str:
+        """Consolidate what people answer in the portal, until there is an end."""
         consolidation = Consolidation(self.context.config, self.request, self.arn, self.categories, self._output)
-        prepare = PreAnnotation(self.context.config, self.human["PreHumanTaskLambdaArn"], self.arn)
         begun = written = time.time()
         lifetime = self.human.get("TaskAvailabilityLifetimeInSeconds", _DEFAULT_LIFETIME)
-        with ThreadPoolExecutor(_PREPARERS) as pool:
-            while True:
-                self._open_tasks(store, prepare, pool, log)
-                self._consolidate(store, consolidation, log)
-                self.update(LabelCounters=_counters(store.items))
-                if all(item.state in ("labeled", "passed", "skipped", "failed") for item in store.items):
-                    return "Completed"
-                if self.stopping.is_set() or self.context.ending.is_set() or self._enough(store):
-                    return "Stopped"
-                if time.time() - begun > lifetime:
-                    raise JobFailedError(self._expired(store, lifetime))
-                if time.time() - written > _INTERMEDIATE_SECONDS:
-                    self._write_intermediate(store)
-                    written = time.time()
-                store.answered.wait(_TICK_SECONDS)
-                store.answered.clear()
+        while True:
+            self._take(tasks, consolidation, log)
+            self.update(LabelCounters=_counters(self._items))
+            if all(item.state in ENDED for item in self._items):
+                return "Completed"
+            if self.stopping.is_set() or self.context.ending.is_set() or tasks.ended or self._enough():
+                return "Stopped"
+            if time.time() - begun > lifetime:
+                raise JobFailedError(self._expired(lifetime))
+            if time.time() - written > _INTERMEDIATE_SECONDS:
+                self._write_intermediate()
+                written = time.time()
+            self.stopping.wait(_TICK_SECONDS)
 
-    def _expired(self, store: TaskStore, lifetime: int) -> str:
-        left = sum(item.state in ("waiting", "open", "answered") for item in store.items)
-        return (
-            f"ClientError: The labeling job expired: TaskAvailabilityLifetimeInSeconds ({lifetime}) was over and "
-            f"{left} of {len(store.items)} objects have no label. What was labeled is in the output; chain a job."
-        )
-
-    def _enough(self, store: TaskStore) -> bool:
-        """Return whether a stopping condition holds."""
-        conditions = self.request.get("StoppingConditions", {})
-        labeled = sum(item.state == "labeled" for item in store.items)
-        done = labeled + sum(item.state == "passed" for item in store.items)
-        most = conditions.get("MaxHumanLabeledObjectCount")
-        share = conditions.get("MaxPercentageOfInputDatasetLabeled", 100)
-        return bool(most is not None and labeled >= most) or bool(
-            share < 100 and done * 100 >= share * len(store.items)
-        )
-
-    def _open_tasks(self, store: TaskStore, prepare: PreAnnotation, pool: ThreadPoolExecutor, log: JobLog) -> None:
-        room = self.human.get("MaxConcurrentTaskCount", _DEFAULT_CONCURRENT) - store.open_count()
-        waiting = [item for item in store.items if item.state == "waiting"][: max(0, room)]
-
-        def open_one(item: Item) -> None:
-            if self.stopping.is_set():
-                return
-            try:
-                task_input, needed = prepare.prepare(item)
-            except FunctionError as error:
-                item.output, item.state = failed(self.attribute, str(error), self.name, time.time()), "failed"
-                log.write(f"object {item.index}: pre-annotation failed: {error}")
-                return
-            if needed:
-                store.open(item, task_input)
-            else:
-                item.state = "skipped"
-
-        if prepare.built_in:
-            for item in waiting:
-                open_one(item)
-        else:
-            list(pool.map(open_one, waiting))
-
-    def _consolidate(self, store: TaskStore, consolidation: Consolidation, log: JobLog) -> None:
-        answered = [item for item in store.items if item.state == "answered"]
+    def _take(self, tasks: PortalTasks, consolidation: Consolidation, log: JobLog) -> None:
+        answered: list[Item] = []
+        for item in tasks.done():
+            if item.state == "answered":
+                answered.append(item)
+                continue
+            reason = str(item.task_input["refused"])
+            item.output = failed(self.attribute, reason, self.name, time.time())
+            log.write(f"object {item.index}: {reason}")
         for start in range(0, len(answered), _BATCH):
             batch = answered[start : start + _BATCH]
             consolidation.consolidate(batch)
             log.write(f"{len(batch)} objects consolidated")
 
-    def _write_intermediate(self, store: TaskStore) -> None:
-        state = json.dumps(_counters(store.items))
+    def _expired(self, lifetime: int) -> str:
+        left = sum(item.state not in ENDED for item in self._items)
+        return (
+            f"ClientError: The labeling job expired: TaskAvailabilityLifetimeInSeconds ({lifetime}) was over and "
+            f"{left} of {len(self._items)} objects have no label. What was labeled is in the output; chain a job."
+        )
+
+    def _enough(self) -> bool:
+        """Return whether a stopping condition holds."""
+        conditions = self.request.get("StoppingConditions", {})
+        labeled = sum(item.state == "labeled" for item in self._items)
+        done = labeled + sum(item.state == "passed" for item in self._items)
+        most = conditions.get("MaxHumanLabeledObjectCount")
+        share = conditions.get("MaxPercentageOfInputDatasetLabeled", 100)
+        return bool(most is not None and labeled >= most) or bool(
+            share < 100 and done * 100 >= share * len(self._items)
+        )
+
+    def _prepared(self, log: JobLog) -> list[Item]:
+        """Call pre-annotation for every line without a label, and return those that people are needed for."""
+        prepare = PreAnnotation(self.context.config, self.human["PreHumanTaskLambdaArn"], self.arn)
+
+        def one(item: Item) -> None:
+            if self.stopping.is_set():
+                return
+            try:
+                item.task_input, needed = prepare.prepare(item)
+            except FunctionError as error:
+                item.output, item.state = failed(self.attribute, str(error), self.name, time.time()), "failed"
+                log.write(f"object {item.index}: pre-annotation failed: {error}")
+                return
+            if not needed:
+                item.state = "skipped"
+
+        waiting = [item for item in self._items if item.state == "waiting"]
+        with ThreadPoolExecutor(1 if prepare.built_in else _PREPARERS) as pool:
+            list(pool.map(one, waiting))
+        return [item for item in waiting if item.state == "waiting"]
+
+    def _write_intermediate(self) -> None:
+        state = json.dumps(_counters(self._items))
         if state != self._written:
-            self._output.write_intermediate(store.items)
+            self._output.write_intermediate(self._items)
             self._written = state
 
-    def _conclude(self, store: TaskStore) -> None:
+    def _conclude(self) -> None:
         """Write the output, whatever the end was."""
-        store.close()
-        self._output.write_intermediate(store.items)
-        self._output.write_manifest(store.items)
+        self._output.write_intermediate(self._items)
+        self._output.write_manifest(self._items)
         self.update(
-            LabelCounters=_counters(store.items),
+            LabelCounters=_counters(self._items),
             LabelingJobOutput={"OutputDatasetS3Uri": self._output.manifest},
         )
 

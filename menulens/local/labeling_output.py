@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from menulens.local import objects
-from menulens.local.labeling_store import Given, Item
+from menulens.local.labeling_items import Given, Item
 
 TASK_TYPE = "groundtruth/image-classification"
 _ELEMENT = "crowd-image-classifier"

@@ -25,7 +25,6 @@ from menulens.local.context import Context
 from menulens.local.events import Events
 from menulens.local.front_door import FrontDoor
 from menulens.local.integrations import Integrations
-from menulens.local.labeling_page import LabelingPage
 from menulens.local.service import SageMaker
 
 _log = logging.getLogger("menulens.local")
@@ -48,15 +47,14 @@ def assemble(config: LocalConfig) -> SageMaker:
 
 
 async def run(config: LocalConfig) -> None:
-    """Serve until SIGTERM or SIGINT, then end every job, endpoint and page."""
+    """Serve until SIGTERM or SIGINT, then end every job, endpoint and door."""
     service = assemble(config)
-    door = FrontDoor(config, fallback=LabelingPage(service, config).application())
-    page = BackgroundServer(door, config.labeling_port, "front-door")
+    door = BackgroundServer(FrontDoor(config).application, config.labeling_port, "front-door")
     ended, closed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    page.start()
+    door.start()
     settings = HypercornConfig()
     settings.bind = [f"127.0.0.1:{config.port}"]
     settings.keep_alive_timeout = 75
@@ -65,7 +63,7 @@ async def run(config: LocalConfig) -> None:
     server = asyncio.create_task(serve(hooks.application(), settings, shutdown_trigger=closed.wait))
     await ended.wait()
     await asyncio.to_thread(service.close)  # while the AWS endpoint still answers: ending jobs write to it
-    page.stop()
+    door.stop()
     closed.set()
     await asyncio.wait([server], timeout=_DRAIN_SECONDS + 2)
 

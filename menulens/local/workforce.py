@@ -172,16 +172,3 @@ class Workforces:
             del self.teams[team["WorkteamName"]]
             self.context.tags.drop(team["WorkteamArn"])
         return {"Success": True}
-
-    def groups_of(self, team_arn: str) -> set[tuple[str, str]]:
-        """Return a team's members as (user pool, group)."""
-        members = self.team(team_arn)["MemberDefinitions"]
-        cognito = [member["CognitoMemberDefinition"] for member in members if "CognitoMemberDefinition" in member]
-        return {(definition["UserPool"], definition["UserGroup"]) for definition in cognito}
-
-    def client_id(self, team_arn: str) -> str:
-        """Return the Cognito app client that a team's members sign in with."""
-        for member in self.team(team_arn)["MemberDefinitions"]:
-            if "CognitoMemberDefinition" in member:
-                return str(member["CognitoMemberDefinition"]["ClientId"])
-        raise invalid("The work team has no Cognito members.")
