@@ -40,7 +40,9 @@ def change_category(portal: Portal, name: str, key: str, /, **changes: Any) -> J
         old = job.category(key)
         if old is None:
             raise PortalError("no-category", f"{key!r} is no category of {name}.", 404)
-        new = replace(old, **{**changes, "index": old.index})
+        renamed = changes.get("key", old.key) != old.key
+        former = tuple(dict.fromkeys([*old.former, *([old.key] if renamed else [])]))
+        new = replace(old, **{**changes, "index": old.index, "former": former})
         return replace(job, categories=tuple(new if one is old else one for one in job.categories)), new
 
     return _change_categories(portal, name, changed)
@@ -84,6 +86,7 @@ def check(categories: Sequence[Category]) -> None:
             raise PortalError("categories", f"{one.key!r}: a category's key has small letters, digits, _ and -.")
         if not (one.ja.strip() and one.en.strip()):
             raise PortalError("categories", f"{one.key}: a name in Japanese and one in English are due.")
-    doubles = {one.key for one in categories if sum(other.key == one.key for other in categories) > 1}
-    if doubles:
-        raise PortalError("categories", f"{', '.join(sorted(doubles))} stands twice; each key may stand once.", 409)
+    for one in categories:
+        others = {key for other in categories if other is not one for key in (other.key, *other.former)}
+        if one.key in others:
+            raise PortalError("categories", f"{one.key}: another category has or had this key; choose another.", 409)

@@ -7,12 +7,14 @@ from typing import Any, Final
 from menulens.core import keys as names
 from menulens.portal import entries, keys
 from menulens.portal.context import Portal
-from menulens.portal.model import ENDED, Job, JobState, PortalError, iso
+from menulens.portal.model import ENDED, Job, JobState, PortalError, iso, seconds
 from menulens.portal.reading import get, progress
 from menulens.portal.table import ConditionError, Update
 
 LABELING_FINISHED: Final = "LabelingFinished"
 LABELING_OPENED: Final = "LabelingOpened"
+OVERDUE_SECONDS: Final = 1_200.0
+"""Longer than writing an output takes: after this it is taken to have been killed, and begun again."""
 
 
 def pause(portal: Portal, name: str) -> Job:
@@ -49,7 +51,8 @@ def nudge(portal: Portal, job: Job) -> Job:
         now = progress(portal, job)
         # A reopened job stays open until something has changed since.
         return job if now.open or entry.get("reopened_at") == [now.done, now.total] else conclude(portal, job)
-    if job.state in ENDED and entry.get("finish_due"):
+    overdue = portal.clock() - OVERDUE_SECONDS > seconds(entry.get("changed_at", job.created_at))
+    if job.finish_due and overdue:
         portal.emit(LABELING_FINISHED, {names.JOB_NAME: job.name})
     return job
 

@@ -106,8 +106,9 @@ class Job:
     version: int = 0
 
     def category(self, key: str) -> Category | None:
-        """Return the category that has a key now."""
-        return next((one for one in self.categories if one.key == key), None)
+        """Return the category that has a key now, or had it before."""
+        now = next((one for one in self.categories if one.key == key), None)
+        return now or next((one for one in self.categories if key in one.former), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that the table keeps."""

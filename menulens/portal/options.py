@@ -32,6 +32,8 @@ class Category:
     ----------
     example
         Key of a display copy that shows the category; empty if none.
+    former
+        Keys that it had: a device without a network may still send one.
     """
 
     key: str
@@ -43,15 +45,17 @@ class Category:
     hint_en: str = ""
     index: int = 0
     example: str = ""
+    former: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return plain(self)
+        return plain(self) | {"former": list(self.former)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read the JSON form; keys that are not ours are left out."""
-        return cls(**known(cls, value))
+        given = known(cls, value)
+        return cls(**given | {"former": tuple(given.get("former", ()))})
 
 
 @dataclass(frozen=True, slots=True)

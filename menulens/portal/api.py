@@ -1,0 +1,319 @@
+"""The annotators' HTTP API: routes that check who asks and what, and hand on to the functions that do it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final, get_type_hints
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from botocore.exceptions import BotoCoreError, ClientError
+
+from menulens.portal import answers, bodies, jobs, photos, work
+from menulens.portal.callers import A_GUESS, Caller, RateError, caller, limit
+from menulens.portal.context import Portal
+from menulens.portal.model import Answer, Category, Item, Job, PortalError, iso
+from menulens.portal.table import TableError
+
+VERSION: Final = "1"
+HEALTH: Final = "/api/health"
+AGAIN: Final = "The portal could not do this just now; send it again."
+_LISTED: Final = frozenset({"open", "paused"})
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_FAILURES: Final[dict[int, OpenAPIResponse]] = {
+    status.value: {
+        "description": status.phrase,
+        "content": {"application/json": {"model": bodies.ErrorBody}},
+    }
+    for status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+}
+
+JobName = Annotated[str, Path(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=63)]
+Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]+$", max_length=1_024)]
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The API of one portal.
+
+    Attributes
+    ----------
+    annotators, owners
+        Names of the groups whose members may use it.
+    """
+
+    portal: Callable[[], Portal]
+    annotators: str
+    owners: str
+
+    def handler(self) -> Handler:
+        """Return what answers events of an HTTP API, one at a time.
+
+        Who asks is checked before anything that they say is looked at.
+        """
+        app = self.resolver()
+
+        def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            if event.get("rawPath") != HEALTH:
+                try:
+                    who = caller(event)
+                    limit(self.portal(), who.id)
+                    who.require(self.annotators, self.owners)
+                except PortalError as error:
+                    return _refusal(error.status, error.code, str(error), _retry(error))
+                except (TableError, ClientError, BotoCoreError):
+                    return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "try-again", AGAIN, {"Retry-After": "1"})
+                app.context["who"] = who
+            return app.resolve(event, context)
+
+        return handle
+
+    def resolver(self) -> APIGatewayHttpResolver:
+        """Return the routes."""
+        app = APIGatewayHttpResolver(enable_validation=True, response_validation_error_http_code=500)
+        app.use(middlewares=[_headers])
+        self._failures(app)
+        self._reading(app)
+        self._working(app)
+        return app
+
+    def _reading(self, app: APIGatewayHttpResolver) -> None:
+        route = functools.partial(_route, app)
+
+        @route("GET", HEALTH, "Tell that the API is there.", failures=False)
+        def health() -> bodies.Health:
+            return bodies.Health(ok=True)
+
+        @route("GET", "/api/me", "Who is signed in, and the jobs that take answers.")
+        def me() -> bodies.Me:
+            who: Caller = app.context["who"]
+            listed = [job for job in jobs.list_jobs(self.portal()) if job.state in _LISTED]
+            person = bodies.PersonBody(id=who.id, name=who.name, owner=self.owners in who.groups)
+            return bodies.Me(person=person, jobs=[self._summary(job, who) for job in listed])
+
+        @route("GET", "/api/jobs/<job>", "What a job asks.")
+        def job_of(job: JobName) -> bodies.JobBody:
+            who: Caller = app.context["who"]
+            return self._job(jobs.get(self.portal(), job), who)
+
+        @app.get(
+            "/api/photos/<token>",
+            summary="The photo that a task's path names.",
+            responses={
+                **_FAILURES,
+                200: {"description": "A JPEG", "content": {"image/jpeg": {"schema": {"type": "string"}}}},
+            },
+        )
+        def photo(token: Token) -> Response[bytes]:
+            who: Caller = app.context["who"]
+            _, content = photos.read(self.portal(), token, who.id)
+            headers: dict[str, str | list[str]] = {"Cache-Control": f"private, max-age={photos.SECONDS}"}
+            return Response(status_code=200, content_type="image/jpeg", body=content, headers=headers)
+
+    def _working(self, app: APIGatewayHttpResolver) -> None:
+        route = functools.partial(_route, app)
+
+        @route("POST", "/api/jobs/<job>/leases", "Get tasks; those that one has come first.")
+        def lease(job: JobName, body: bodies.LeaseRequest) -> bodies.LeaseAnswer:
+            who: Caller = app.context["who"]
+            found = jobs.get(self.portal(), job)
+            leased = work.lease(self.portal(), found, who.id, limit=body.limit, have=body.have, name=who.name)
+            mine, still, total = answers.mine(self.portal(), found, who.id)
+            return bodies.LeaseAnswer(
+                tasks=[self._task(found, it, who) for it in leased.items],
+                state=found.state,
+                mine=mine,
+                open=still,
+                total=total,
+                blocked=leased.person.blocked,
+            )
+
+        @route("DELETE", "/api/jobs/<job>/leases", "Hand tasks back.")
+        def release(job: JobName, body: bodies.ReleaseRequest) -> bodies.Nothing:
+            who: Caller = app.context["who"]
+            work.release(self.portal(), jobs.get(self.portal(), job), who.id, body.items)
+            return bodies.Nothing()
+
+        @route("POST", "/api/jobs/<job>/answers", "Give answers; sent again, they count once.")
+        def answer(job: JobName, body: bodies.AnswersRequest) -> bodies.AnswersAnswer:
+            who: Caller = app.context["who"]
+            portal, found = self.portal(), jobs.get(self.portal(), job)
+            given = [_answer(found, one) for one in body.answers]
+            results = answers.record(portal, found, answers.Who(who.id, who.name, who.issuer), given)
+            mine, still, total = answers.mine(portal, found, who.id)
+            if not still and any(one.settled for one in results):
+                found = jobs.conclude(portal, found)
+            told = [
+                bodies.AnswerResult(id=one.id, status=one.status, code=one.code or None, message=one.message or None)
+                for one in results
+            ]
+            return bodies.AnswersAnswer(results=told, mine=mine, open=still, total=total, state=found.state)
+
+    def _failures(self, app: APIGatewayHttpResolver) -> None:
+        def refused(error: PortalError) -> Response[dict[str, Any]]:
+            if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                limit(self.portal(), caller(app.current_event.raw_event).id, weight=A_GUESS)
+            return failure(error.status, error.code, str(error), _retry(error))
+
+        def invalid(error: RequestValidationError) -> Response[dict[str, Any]]:
+            faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
+            return failure(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "; ".join(faults))
+
+        def unavailable(_: Exception) -> Response[dict[str, Any]]:
+            return failure(HTTPStatus.SERVICE_UNAVAILABLE, "try-again", AGAIN, {"Retry-After": "1"})
+
+        def nowhere(_: NotFoundError) -> Response[dict[str, Any]]:
+            return failure(HTTPStatus.NOT_FOUND, "no-route", "There is nothing here.")
+
+        app.exception_handler(PortalError)(refused)
+        app.exception_handler(RequestValidationError)(invalid)
+        app.exception_handler([TableError, ClientError, BotoCoreError])(unavailable)
+        app.not_found(nowhere)
+
+    def _summary(self, job: Job, who: Caller) -> bodies.JobSummary:
+        mine, still, total = answers.mine(self.portal(), job, who.id)
+        title = {"title_ja": job.texts.title_ja or job.name, "title_en": job.texts.title_en or job.name}
+        return bodies.JobSummary(job=job.name, state=job.state, open=still, total=total, mine=mine, **title)
+
+    def _job(self, job: Job, who: Caller) -> bodies.JobBody:
+        return bodies.JobBody(
+            job=job.name,
+            state=job.state,
+            kind=job.kind,
+            **job.texts.to_json(),
+            categories=[self._category(job, one, who) for one in job.categories],
+            context_keys=list(job.options.context_keys),
+        )
+
+    def _category(self, job: Job, category: Category, who: Caller) -> bodies.CategoryBody:
+        told = {name: value for name, value in category.to_json().items() if name not in ("example", "former")}
+        return bodies.CategoryBody(**told, example=self._photo(job, "example", category.example, who))
+
+    def _task(self, job: Job, it: Item, who: Caller) -> bodies.Task:
+        return bodies.Task(
+            item=it.id,
+            photo=self._photo(job, it.id, it.display, who),
+            width=it.width,
+            height=it.height,
+            text=it.text or None,
+            context=dict(it.context),
+            together=len(it.lines),
+            lease_ends=iso(it.leases[who.id][1]),
+        )
+
+    def _photo(self, job: Job, item: str, copy: str, who: Caller) -> str | None:
+        return f"/api/photos/{photos.token(self.portal(), job, item, who.id, copy)}" if copy else None
+
+
+def openapi() -> dict[str, Any]:
+    """Return the API's OpenAPI 3.1 document."""
+
+    def nowhere() -> Portal:
+        raise AssertionError("the document is made without a portal")
+
+    app = Api(nowhere, "", "").resolver()
+    document = app.get_openapi_schema(
+        title="menulens portal",
+        version=VERSION,
+        description="What the annotators' page asks: tasks, photos, answers. Each answer counts once.",
+        security_schemes={
+            "token": HTTPBearer(description="An access token of the portal's sign-in", bearerFormat="JWT")
+        },
+        security=[{"token": []}],
+    )
+    told: dict[str, Any] = document.model_dump(by_alias=True, exclude_none=True, mode="json")
+    return told
+
+
+def failure(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response[dict[str, Any]]:
+    """Return an error as the API tells it."""
+    return Response(
+        status_code=int(status),
+        content_type="application/json",
+        body={"error": {"code": code, "message": message}},
+        headers={**(headers or {})},
+    )
+
+
+def _refusal(status: int, code: str, message: str, headers: dict[str, str]) -> dict[str, Any]:
+    """Return an error as API Gateway takes it."""
+    told = {"error": {"code": code, "message": message}}
+    return {
+        "statusCode": int(status),
+        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", **_HEADERS, **headers},
+        "body": json.dumps(told, ensure_ascii=False),
+        "isBase64Encoded": False,
+    }
+
+
+def _retry(error: PortalError) -> dict[str, str]:
+    return {"Retry-After": str(error.retry_after)} if isinstance(error, RateError) else {}
+
+
+def _route(
+    app: APIGatewayHttpResolver, method: str, rule: str, summary: str, *, failures: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        answer = get_type_hints(function)["return"]
+        good: dict[int, OpenAPIResponse] = {
+            200: {"description": "Done", "content": {"application/json": {"model": answer}}}
+        }
+        responses = good | _FAILURES if failures else good
+        return app.route(rule, method=method, summary=summary, responses=responses)(function)
+
+    return register
+
+
+def _headers(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
+    answer = next_middleware(app)
+    for name, value in _HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers.setdefault("Cache-Control", "no-store")
+    return answer
+
+
+def _answer(job: Job, given: bodies.GivenAnswer) -> Answer:
+    """Return an answer with the indices of its categories; -1 for one that the job does not have."""
+
+    def index(key: str | None) -> int | None:
+        if key is None:
+            return None
+        found = job.category(key)
+        return -1 if found is None else found.index
+
+    return Answer(
+        id=given.id,
+        item=given.item,
+        person="",
+        kind=given.kind,
+        category=index(given.category),
+        second=index(given.second),
+        problem=given.problem,
+        replaces=given.replaces or "",
+        shown_ms=given.shown_ms,
+        at=given.at,
+    )
