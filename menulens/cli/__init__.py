@@ -14,6 +14,7 @@ from menulens.cli.backbone import app as backbone_app
 from menulens.cli.clean import clean as clean_command
 from menulens.cli.embed import embed as embed_command
 from menulens.cli.experiment import experiment as experiment_command
+from menulens.cli.label import app as label_app
 from menulens.cli.local import app as local_app
 from menulens.cli.similar import similar as similar_command
 from menulens.cli.tag import tag as tag_command
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(local_app, name="local", help="The local cloud: the whole of menulens on this machine.")
 app.add_typer(backbone_app, name="backbone", help="The network that turns a photo into a feature vector.")
+app.add_typer(label_app, name="label", help="Labeling jobs: open, watch, pause, review, exchange, verify.")
 app.command("clean")(clean_command)
 app.command("experiment")(experiment_command)
 app.command("embed")(embed_command)

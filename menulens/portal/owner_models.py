@@ -1,0 +1,397 @@
+"""What the owner's API takes and gives, as its OpenAPI document tells it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Named = Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
+Short = Annotated[str, StringConstraints(max_length=500)]
+ItemId = Annotated[str, StringConstraints(pattern=r"^[0-9]{7}$")]
+JobName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,62}$")]
+S3Place = Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\s]{0,1000}$")]
+Photos = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+# --- taken -----------------------------------------------------------------------------------------------------------
+
+
+class NewJob(_Given):
+    """Photos below a prefix, or a manifest; one of the two."""
+
+    photos: Photos | None = None
+    manifest: S3Place | None = None
+    job_name: JobName | None = None
+    resume_from: JobName | None = None
+    max_photos: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+
+class NewItems(_Given):
+    """A manifest whose display copies are made, and the index of these."""
+
+    manifest: S3Place
+    display: S3Place | None = None
+
+
+class NewCategory(_Given):
+    """A category that is asked for from now on."""
+
+    key: Key
+    ja: Named
+    en: Named
+    trains: bool = True
+    emoji: Annotated[str, StringConstraints(max_length=16)] = ""
+    hint_ja: Short = ""
+    hint_en: Short = ""
+
+
+class CategoryChange(_Given):
+    """What is to be said of a category from now on; what is left out stays."""
+
+    key: Key | None = None
+    ja: Named | None = None
+    en: Named | None = None
+    trains: bool | None = None
+    emoji: Annotated[str, StringConstraints(max_length=16)] | None = None
+    hint_ja: Short | None = None
+    hint_en: Short | None = None
+    example: ItemId | None = None
+
+
+class Decision(_Given):
+    """What an owner decides of an item: its category, that it has none, or that people are asked once more."""
+
+    item: ItemId
+    version: Annotated[int, Field(ge=0, le=2**53)]
+    decision: Literal["label", "reject", "again"]
+    category: Key | None = None
+    reason: Short = ""
+
+
+class Known(_Given):
+    """The category that an item is known to be of."""
+
+    category: Key
+
+
+class Split(_Given):
+    """Lines that leave a group; each becomes an item of its own."""
+
+    lines: Annotated[list[Annotated[int, Field(ge=0, le=10**7)]], Field(min_length=1, max_length=1000)]
+
+
+class Leaver(_Given):
+    """Whose leases are handed back."""
+
+    person: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class Why(_Given):
+    """Why a person gets no more work."""
+
+    reason: Short = ""
+
+
+# --- given -----------------------------------------------------------------------------------------------------------
+
+
+class Done(BaseModel):
+    """A job's state after a change."""
+
+    job: str
+    state: str
+
+
+class Started(BaseModel):
+    """An execution that was started."""
+
+    execution: str
+
+
+class Released(BaseModel):
+    """How many leases were handed back."""
+
+    released: int
+
+
+class Blocked(BaseModel):
+    """Whether a person gets work of a job."""
+
+    job: str
+    person: str
+    blocked: bool
+    reason: str
+
+
+class CategoryView(BaseModel):
+    """A category as annotators see it."""
+
+    index: int
+    key: str
+    ja: str
+    en: str
+    trains: bool
+    emoji: str
+    hint_ja: str
+    hint_en: str
+
+
+class Categories(BaseModel):
+    """A job's categories, by index."""
+
+    categories: list[CategoryView]
+
+
+class JobRow(BaseModel):
+    """A job in the list."""
+
+    job: str
+    state: str
+    kind: str
+    title_ja: str
+    title_en: str
+    created_at: str
+    total: int
+    done: int
+    open: int
+    review: int
+    answers: int
+
+
+class Jobs(BaseModel):
+    """All jobs, the newest first."""
+
+    jobs: list[JobRow]
+
+
+class Said(BaseModel):
+    """An answer in an owner's view."""
+
+    person: str
+    name: str
+    kind: Literal["label", "hard", "skip", "report"]
+    category: str | None
+    second: str | None
+    problem: str | None
+    seconds: float | None
+    at: str
+
+
+class Belief(BaseModel):
+    """How likely a category is, given the answers."""
+
+    category: str
+    share: float
+
+
+class ItemView(BaseModel):
+    """An item with all that was said of it."""
+
+    item: str
+    version: int
+    state: str
+    reason: str
+    photo: str | None
+    width: int
+    height: int
+    text: str | None
+    context: dict[str, str]
+    lines: int
+    category: str | None
+    confidence: float | None
+    settler: str | None
+    gold: str | None
+    beliefs: list[Belief]
+    answers: list[Said]
+
+
+class Items(BaseModel):
+    """Items, and how many there are in all (-1: not counted)."""
+
+    items: list[ItemView]
+    total: int
+
+
+class Decided(BaseModel):
+    """An item after a decision, and how many wait."""
+
+    item: ItemView
+    review: int
+
+
+class Example(BaseModel):
+    """An item that shows a category."""
+
+    item: str
+    photo: str | None
+    text: str | None
+    confidence: float | None
+
+
+class CategoryCount(BaseModel):
+    """How many items and lines a category has, and some of them."""
+
+    category: str
+    items: int
+    lines: int
+    examples: list[Example]
+
+
+class Agreement(BaseModel):
+    """Krippendorff's alpha with its confidence interval, None where there is too little to tell."""
+
+    alpha: float | None
+    low: float | None
+    high: float | None
+    items: int
+    answers: int
+
+
+class Annotator(BaseModel):
+    """A person's row."""
+
+    person: str
+    name: str
+    answers: int
+    labels: int
+    hard: int
+    reports: int
+    agreed: int
+    compared: int
+    agreement: float | None
+    gold_seen: int
+    gold_right: int
+    gold_accuracy: float | None
+    median_seconds: float | None
+    held: int
+    blocked: bool
+    blocked_reason: str
+    last_at: str
+    idle_seconds: float | None
+
+
+class Confusion(BaseModel):
+    """Two categories that people take for each other."""
+
+    one: str
+    other: str
+    items: int
+
+
+class Overview(BaseModel):
+    """Progress, pace and time left; ``hours`` are the answers of each of the last 24 hours, the oldest first."""
+
+    total: int
+    done: int
+    open: int
+    review: int
+    answers: int
+    lines: int
+    groups: int
+    settlers: dict[str, int]
+    answers_per_hour: float
+    hours: list[int]
+    answers_left: float
+    seconds_left: float | None
+    answers_per_item: float | None
+
+
+class JobView(BaseModel):
+    """A job with all that its owner wants to know."""
+
+    job: str
+    state: str
+    kind: str
+    title_ja: str
+    title_en: str
+    question_ja: str
+    question_en: str
+    created_at: str
+    categories: list[CategoryView]
+    options: dict[str, float | int | list[str]]
+    progress: Overview
+    counts: list[CategoryCount]
+    agreement: Agreement
+    annotators: list[Annotator]
+    confusions: list[Confusion]
+    disagreements: int
+    gold: int
+
+
+class Reject(BaseModel):
+    """A photo that nobody is asked about."""
+
+    stage: Literal["input", "display"]
+    source: str
+    code: str
+    reason: str
+
+
+class Rejects(BaseModel):
+    """Photos that nobody is asked about."""
+
+    rejects: list[Reject]
+    total: int
+    codes: dict[str, int]
+
+
+class Line(BaseModel):
+    """A line of a group."""
+
+    line: int
+    source: str
+    photo: str | None
+
+
+class Group(BaseModel):
+    """Photos that nearly agree and are labeled together; the first is the one that is shown."""
+
+    item: str
+    version: int
+    state: str
+    category: str | None
+    lines: list[Line]
+
+
+class Groups(BaseModel):
+    """Groups, and the id after which the next page begins (None: that was all)."""
+
+    groups: list[Group]
+    next: str | None
+
+
+class Finding(BaseModel):
+    """What is wrong with the log, and where."""
+
+    problem: Literal["changed", "missing", "inserted", "unknown", "unreadable"]
+    segment: str
+    line: int
+    message: str
+
+
+class Verified(BaseModel):
+    """Whether the log is as it was written."""
+
+    intact: bool
+    lines: int
+    segments: int
+    findings: list[Finding]
+
+
+class Fault(BaseModel):
+    """Why something was not done."""
+
+    code: str
+    message: str
+
+
+class Refusal(BaseModel):
+    """The answer to a request that was not done."""
+
+    error: Fault
