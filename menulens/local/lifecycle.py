@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ _SERVER_SETTINGS = (
     "SFN_WAIT_SCALE",
     "LOG_LEVEL",
 )
+
+# What uv is told of the package index and the way there; wheels for Lambda assets are installed while synthesizing.
+_INSTALLER = re.compile(r"(UV|PIP|SSL_CERT)_\w+|(https?|all)_proxy|(HTTPS?|ALL)_PROXY|XDG_CACHE_HOME")
 
 Tell = Callable[[str], None]
 
@@ -201,7 +204,7 @@ class Deployment:
         """Synthesize the app and return the names of its stacks."""
         context = {"environment": LOCAL_ENVIRONMENT, "portal_address": self._record.labeling_url}
         given = [part for name, value in context.items() for part in ("-c", f"{name}={value}")]
-        self._cdk(["synth", "--quiet", *given, "-o", str(self._out)])
+        self._cdk(["synth", "--quiet", *given, "-o", str(self._out)], more=_installer_environment())
         manifest = json.loads((self._out / "manifest.json").read_text())
         return [
             name for name, artifact in manifest["artifacts"].items() if artifact["type"] == "aws:cloudformation:stack"
@@ -231,20 +234,32 @@ class Deployment:
         code = "import sys; from menulens.cli import app; app(sys.argv[1:])"
         self._run([sys.executable, "-c", code, "backbone", "stage", name, "--environment", LOCAL_ENVIRONMENT])
 
-    def _cdk(self, arguments: Sequence[str], watch: Tell = lambda _: None, folder: Path = PROJECT) -> None:
+    def _cdk(
+        self,
+        arguments: Sequence[str],
+        watch: Tell = lambda _: None,
+        folder: Path = PROJECT,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         cli = PROJECT / "node_modules" / ".bin" / "cdk"
         if not cli.exists():
             raise LocalCloudError(f"The CDK CLI is not installed at {cli}. Run: make setup")
-        self._run([str(cli), *arguments, "--ci"], watch, folder)
+        self._run([str(cli), *arguments, "--ci"], watch, folder, more)
 
-    def _run(self, command: list[str], watch: Tell = lambda _: None, folder: Path = PROJECT) -> None:
+    def _run(
+        self,
+        command: list[str],
+        watch: Tell = lambda _: None,
+        folder: Path = PROJECT,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         with self._log.open("a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n")
             log.flush()
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=self._environment(),
+                env={**(more or {}), **self._environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -279,6 +294,13 @@ class Deployment:
             "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
             "NO_PROXY": "127.0.0.1,localhost",
         }
+
+
+def _installer_environment() -> dict[str, str]:
+    """Return the variables that uv needs, and its cache: it would look for one in the home folder it is given."""
+    given = {name: value for name, value in os.environ.items() if _INSTALLER.fullmatch(name)}
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+    return {"UV_CACHE_DIR": str(cache), **given}
 
 
 def cloud_description(record: ServerRecord, region: str) -> dict[str, Any]:
