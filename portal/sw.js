@@ -3,8 +3,8 @@
 const VERSION = new URL(self.location).searchParams.get("v");
 const CACHE = `menulens-${VERSION}`;
 const SHELL = [
-  "/", "/app/api.js", "/app/auth.js", "/app/base.css", "/app/choices.js", "/app/dom.js", "/app/early.js", "/app/feed.js", "/app/i18n.js", "/app/main.js",
-  "/app/outbox.js", "/app/pad.js", "/app/page.css", "/app/session.js", "/app/sheets.js", "/app/stage.js", "/app/store.js", "/app/work.js",
+  "/", "/app/api.js", "/app/auth.js", "/app/base.css", "/app/choices.js", "/app/dom.js", "/app/early.js", "/app/feed.js", "/app/i18n.js", "/app/keys.js", "/app/main.js",
+  "/app/outbox.js", "/app/pad.js", "/app/page.css", "/app/session.js", "/app/sheets.js", "/app/stage.js", "/app/store.js", "/app/tab.js", "/app/view.js", "/app/work.js",
   "/i18n/en.json", "/i18n/ja.json", "/icons/icon.svg", "/icons/icon-192.png", "/manifest.webmanifest", "/config.json",
 ];
 

@@ -8,6 +8,7 @@ const LEASE_MOST = 10; // the contract's most
 const DECODED = 6; // the shown one and the next five
 const HISTORY = 12; // steps that can be undone
 const FETCHES = 3;
+const TOKEN_LIVES = 9 * 60_000; // a photo's path is good for ten minutes; asking with an old one counts as guessing
 const REST = 2_000; // after there was nothing more to lease, while some items are left to answer
 const LOOK_AGAIN = 5_000;
 const LOOK_AGAIN_MOST = 30_000;
@@ -152,7 +153,7 @@ export class Feed extends EventTarget {
 
   async #lease() {
     const now = Date.now();
-    const held = this.next.filter((task, place) => place === 0 || task.answer || Date.parse(task.task.lease_ends) > now);
+    const held = this.next.filter((task, place) => !task.renewing && (place === 0 || task.answer || Date.parse(task.task.lease_ends) > now));
     const missing = AHEAD + 1 - held.length;
     if (missing <= 0 || !this.#open || (held.length && now < this.#rest)) return;
     await this.#outbox.flush(); // else the server would hand out again what was answered already
@@ -174,13 +175,13 @@ export class Feed extends EventTarget {
     const fresh = new Map(told.tasks.filter((task) => !waiting.has(task.item)).map((task) => [task.item, task]));
     const over = ["complete", "stopped"].includes(told.state) || told.blocked;
     const stale = this.next.filter((task, place) => !task.answer && !fresh.has(task.item)
-      && (over || (place > 0 && Date.parse(task.task.lease_ends) <= Date.now())));
+      && (over || task.renewing || (place > 0 && Date.parse(task.task.lease_ends) <= Date.now())));
     const stay = this.next.filter((task) => !stale.includes(task));
-    const renewed = stay.filter((task) => fresh.has(task.item)).map((task) => Object.assign(task, { task: fresh.get(task.item), failed: false }));
+    const renewed = stay.filter((task) => fresh.has(task.item)).map((task) => Object.assign(task, { task: fresh.get(task.item), got: Date.now(), failed: false, renewing: false }));
     const known = new Set(stay.map((task) => task.item));
     let order = this.#newest();
     const added = [...fresh.values()].filter((task) => !known.has(task.item))
-      .map((task) => ({ person: this.#person, job: this.#job, item: task.item, order: (order += 1), state: "next", task, blob: null, answer: null }));
+      .map((task) => ({ person: this.#person, job: this.#job, item: task.item, order: (order += 1), state: "next", task, got: Date.now(), blob: null, answer: null }));
     await this.#store.write({ put: [...renewed, ...added], drop: stale });
     for (const task of stale) this.#release(task.item);
     const first = this.current;
@@ -226,28 +227,30 @@ export class Feed extends EventTarget {
     for (const item of this.#images.keys()) if (!near.some((task) => task.item === item)) this.#release(item);
     for (const task of this.next) {
       if (this.#fetching.size >= FETCHES) return;
-      if (task.task.photo && !task.blob && !task.failed && !this.#fetching.has(task.item)) this.#fetch(task);
+      if (task.task.photo && !task.blob && !task.failed && !task.renewing && !this.#fetching.has(task.item)) this.#fetch(task);
     }
   }
 
   async #fetch(task) {
     this.#fetching.add(task.item);
     try {
+      if (Date.now() - task.got > TOKEN_LIVES) throw new ApiError(403, "bad-token", "this photo's path is too old");
       const blob = await photo(task.task.photo);
       task.blob = blob;
       await this.#alone(() => this.next.includes(task) && this.#store.write({ put: [task] }));
     } catch (error) {
       // The token ran out (403): the server hands out the item again with a new one. Anything else: the photo is at fault.
-      if (error instanceof ApiError && error.status === 403 && !task.retried) {
-        task.retried = true;
-        task.task.lease_ends = new Date(0).toISOString();
+      if (error instanceof ApiError && error.status === 403 && !task.renewed) {
+        task.renewed = task.renewing = true; // held no more: the next lease brings a new path
         this.#again(0);
       } else if (error instanceof ApiError) {
         task.failed = true;
+      } else if (error instanceof SignInNeededError) {
+        this.dispatchEvent(new CustomEvent("sign-in"));
       } else {
         setTimeout(() => this.#fetchPhotos(), LOOK_AGAIN);
-        return;
       }
+      if (!task.failed) return;
     } finally {
       this.#fetching.delete(task.item);
     }

@@ -1,6 +1,5 @@
 // The sheets: rules with examples, report, menu.
 
-import { photo } from "./api.js";
 import { setShortcuts, setTheme, shortcutsOn, theme, THEMES } from "./choices.js";
 import { glyph, h, openSheet } from "./dom.js";
 import { language, pick, setLanguage, t } from "./i18n.js";
@@ -15,11 +14,11 @@ export function reportSheet() {
   return shown.closed;
 }
 
-/** Show the question, the rules, and each category with its hint and example. `examples` keeps fetched photos. */
-export function rulesSheet(job, swipes, examples) {
+/** Show the question, the rules, and each category with its hint and example. `exampleOf` fetches an example photo and gives its address. */
+export function rulesSheet(job, swipes, exampleOf) {
   const category = (one) => {
     const picture = h("span.example", { "aria-hidden": "true" }, emojiOf(one));
-    if (one.example) showExample(picture, one, examples);
+    if (one.example) showExample(picture, one, exampleOf);
     return h("li.rule", {}, picture, h("span", {}, h("strong", {}, `${emojiOf(one)} ${pick(one)}`), h("span.soft", {}, pick(one, "hint")), one.trains ? "" : h("span.chip", {}, t("rules.not_training"))));
   };
   const moves = [
@@ -46,14 +45,13 @@ export function rulesSheet(job, swipes, examples) {
   ).closed;
 }
 
-async function showExample(place, category, examples) {
-  if (!examples.has(category.key)) examples.set(category.key, photo(category.example).then((blob) => URL.createObjectURL(blob)));
+async function showExample(place, category, exampleOf) {
   try {
-    const image = h("img", { src: await examples.get(category.key), alt: t("rules.example", { name: pick(category) }) });
+    const image = h("img", { src: await exampleOf(category), alt: t("rules.example", { name: pick(category) }) });
     place.removeAttribute("aria-hidden");
     place.replaceChildren(image);
   } catch {
-    examples.delete(category.key); // the emoji stays in its place; the next look tries again
+    // Without a network the emoji stays in its place; the next look tries again.
   }
 }
 

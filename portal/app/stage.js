@@ -63,13 +63,14 @@ export class Stage {
 
   /** Zoom in on a point of the stage (its middle when none is given), or back to the whole photo. */
   toggleZoom(x, y) {
-    if (this.layers.classList.contains("still")) return;
+    if (!this.#layer || this.layers.classList.contains("still")) return;
     if (this.zoomed) this.#zoomTo(1, 0, 0);
     else this.#zoomTo(ZOOM, x ?? this.layers.clientWidth / 2, y ?? this.layers.clientHeight / 2);
   }
 
   /** Zoom by a factor around the middle, for keys. */
   zoomBy(factor) {
+    if (!this.#layer || this.layers.classList.contains("still")) return;
     this.#zoomTo(this.#zoom.scale * factor, this.layers.clientWidth / 2, this.layers.clientHeight / 2);
   }
 

@@ -1,18 +1,21 @@
-// Labeling one job: what is on the screen, and what taps, swipes and keys do.
+// Labeling one job: what taps, swipes and keys do, and what is shown when.
 
-import { explain, get, UnreachableError } from "./api.js";
+import { get, photo, UnreachableError } from "./api.js";
 import { SignInNeededError } from "./auth.js";
-import { glyph, h, toast } from "./dom.js";
-import { Feed } from "./feed.js";
-import { number, pick, t } from "./i18n.js";
 import { shortcutsOn } from "./choices.js";
-import { emojiOf, Pad, swipesFor } from "./pad.js";
+import { h, toast } from "./dom.js";
+import { Feed } from "./feed.js";
+import { knows, pick, t } from "./i18n.js";
+import { shortcut } from "./keys.js";
+import { swipesFor } from "./pad.js";
 import { Session } from "./session.js";
 import { reportSheet, rulesSheet } from "./sheets.js";
-import { Stage } from "./stage.js";
+import { hold } from "./tab.js";
+import { contextName, plain, said, WorkView } from "./view.js";
 
 const TOO_SOON = 200; // milliseconds: the second half of a double tap is no answer to a photo that nobody has seen
-const LOCK_WAIT = 600;
+const PATH_LIVES = 9 * 60_000;
+const SAME = ["kind", "category", "second", "problem"];
 
 export class Work {
   #store;
@@ -20,18 +23,21 @@ export class Work {
   #feed;
   #person;
   #name;
+  #app;
+  #view;
   #job = null;
-  #session = null;
+  #jobAt = -Infinity;
+  #session = new Session();
+  #shown = null; // the item on the stage, or the name of what is there instead
   #shownAt = -Infinity;
-  #shown = null;
   #busy = false;
   #paused = false;
+  #elsewhere = false;
   #hard = null;
   #direction = null;
   #examples = new Map();
   #listeners = new AbortController();
-  #release = null;
-  #app;
+  #letGo = null;
 
   /** `app` offers {announce, openMenu, signInAgain, leave, firstPhoto}. */
   constructor({ store, outbox, person, job, app }) {
@@ -41,94 +47,69 @@ export class Work {
     this.#name = job;
     this.#app = app;
     this.#feed = new Feed(store, outbox, person, job);
-    this.#build();
-  }
-
-  #build() {
-    const button = (name, key, run) => {
-      const label = h("span.label");
-      const one = h("button.action", { type: "button", "aria-keyshortcuts": key, data: { action: name }, on: { click: run } }, glyph(name), label, h("kbd", { "aria-hidden": "true" }, key));
-      one.label = label;
-      return one;
-    };
-    this.stage = new Stage({
-      onSwipe: (direction) => this.#swipe(direction),
-      onPreview: (direction, far) => this.#preview(direction, far),
-      onZoom: (zoomed) => this.#app.announce(t(zoomed ? "work.zoomed" : "work.unzoomed")),
+    this.#view = new WorkView({
+      undo: () => this.#undo(),
+      skip: () => this.#skip(),
+      hard: () => this.#toggleHard(),
+      report: () => this.#report(),
+      rules: () => this.#rules(),
+      pause: () => this.#togglePause(),
+      menu: () => app.openMenu(),
+      pick: (category, event) => this.#pick(category, event.timeStamp),
+      swipe: (direction) => this.#swipe(direction),
+      preview: (direction, far) => this.#view.preview(direction && this.#target(direction), direction, far),
       allows: (direction) => this.#target(direction) !== null,
+      zoomed: (zoomed) => app.announce(t(zoomed ? "work.zoomed" : "work.unzoomed")),
+      announce: app.announce,
     });
-    this.pad = new Pad((category, event) => this.#pick(category, event.timeStamp));
-    this.actions = {
-      undo: button("undo", "z", () => this.#undo()),
-      skip: button("skip", "s", () => this.#skip()),
-      hard: button("hard", "h", () => (this.#hard ? this.#leaveHard() : this.#enterHard())),
-      report: button("report", "r", () => this.#report()),
-    };
-    this.question = h("span.question");
-    this.rules = h("button.rules", { type: "button", "aria-keyshortcuts": "?", on: { click: () => this.#rules() } }, this.question, glyph("rules"));
-    this.pauseButton = h("button.button.plain.icon", { type: "button", "aria-keyshortcuts": "p", on: { click: () => (this.#paused ? this.#resume() : this.#pause()) } });
-    this.menuButton = h("button.button.plain.icon", { type: "button", on: { click: () => this.#app.openMenu() } }, glyph("menu"));
-    this.count = h("span.count.number");
-    this.sync = h("span.sync");
-    this.meter = h("progress.meter", { max: 1, value: 0 });
-    this.context = h("dl.context");
-    this.together = h("p.together.chip", { hidden: true });
-    this.prompt = h("div.prompt", { hidden: true });
-    this.stage.element.append(this.together);
-    this.actionRow = h("div.actions", { role: "group" }, Object.values(this.actions));
-    this.element = h(
-      "div.work",
-      {},
-      h("header.bar", {}, this.pauseButton, h("h1", { tabindex: "-1" }, this.rules), h("div.tally", {}, this.count, this.sync), this.menuButton, this.meter),
-      h("main.main", {}, this.stage.element, h("div.side", {}, this.context, this.prompt, this.pad.element, this.actionRow)),
-    );
+    this.element = this.#view.element;
   }
 
   /** Take up the job: what this device holds first, then what the server says. */
   async open() {
-    const signal = { signal: this.#listeners.signal };
-    document.addEventListener("languagechange", () => this.#relabel(), signal);
-    document.addEventListener("keydown", (event) => this.#key(event), signal);
-    document.addEventListener("visibilitychange", () => this.#seenAgain(), signal);
-    addEventListener("resize", () => this.stage.zoomed && this.stage.toggleZoom(), signal);
-    this.#feed.addEventListener("change", () => this.#show());
-    this.#feed.addEventListener("state", () => this.#showState());
-    this.#feed.addEventListener("sign-in", () => this.#signIn());
-    this.#feed.addEventListener("error", ({ detail }) => this.#fail(detail));
-    this.#outbox.addEventListener("change", () => this.#showSync(), signal);
-    this.#outbox.addEventListener("sign-in", () => this.#signIn(), signal);
-    this.#outbox.addEventListener("refused", ({ detail }) => this.#refused(detail), signal);
-    this.#outbox.addEventListener("progress", ({ detail }) => {
-      if (detail.job !== this.#name) return;
-      this.#feed.progress(detail);
-      if (!this.#feed.current && !this.#paused) this.#feed.fill();
-    }, signal);
-    this.#session = new Session(await this.#store.kept(this.#key_("session")));
-    this.#job = (await this.#store.kept(this.#key_("job"))) ?? null;
-    if (this.#job) this.#relabel();
-    this.#showSync();
-    if (!(await this.#takeLock())) return;
-    await this.#begin();
+    this.#listen();
+    this.#session = new Session(await this.#store.kept(this.#key("session")));
+    this.#job = (await this.#store.kept(this.#key("job"))) ?? null;
+    this.#relabel();
+    this.#view.network(this.#outbox.online, this.#outbox.count);
+    if (await this.#takeTab(false)) await this.#begin();
+  }
+
+  #listen() {
+    const { signal } = this.#listeners;
+    const on = (target, name, run) => target.addEventListener(name, run, { signal });
+    on(document, "languagechange", () => this.#relabel());
+    on(document, "keydown", (event) => this.#onKey(event));
+    on(document, "visibilitychange", () => document.visibilityState === "visible" && this.#seenAgain());
+    on(window, "resize", () => this.#view.stage.zoomed && this.#view.stage.toggleZoom());
+    on(this.#feed, "change", () => this.#show());
+    on(this.#feed, "state", () => this.#showState());
+    on(this.#feed, "sign-in", () => this.#signIn());
+    on(this.#feed, "error", ({ detail }) => this.#fail(detail));
+    on(this.#outbox, "change", () => this.#view.network(this.#outbox.online, this.#outbox.count));
+    on(this.#outbox, "sign-in", () => this.#signIn());
+    on(this.#outbox, "refused", ({ detail }) => this.#refused(detail));
+    on(this.#outbox, "progress", ({ detail }) => this.#progress(detail));
   }
 
   async #begin() {
     await this.#feed.load();
     this.#show();
     const fetched = this.#fetchJob();
-    this.#outbox.flush();
-    if (this.#job) await this.#feed.fill();
+    await this.#feed.fill();
     await fetched;
-    if (!this.#feed.asked) await this.#feed.fill();
+    this.#show();
   }
 
   async #fetchJob() {
     try {
       const job = await get(`/api/jobs/${encodeURIComponent(this.#name)}`);
-      await this.#store.keep(this.#key_("job"), job);
       const first = !this.#job;
       this.#job = job;
+      this.#jobAt = Date.now();
+      await this.#store.keep(this.#key("job"), job);
       this.#relabel();
-      if (first && (job.rules_ja || job.rules_en)) toast(t("rules.title"), { label: t("work.rules"), run: () => this.#rules() });
+      if (first && pick(job, "rules")) toast(t("rules.first"), { label: t("rules.read"), run: () => this.#rules() });
     } catch (error) {
       if (error instanceof SignInNeededError) this.#signIn();
       else if (!(error instanceof UnreachableError)) this.#fail(error);
@@ -139,38 +120,24 @@ export class Work {
   close() {
     this.#listeners.abort();
     this.#feed.close();
-    this.#release?.();
+    this.#letGo?.();
     this.element.remove();
   }
 
-  // --- one tab at a time -------------------------------------------------------------------------
-
-  async #takeLock(steal = false) {
-    if (!navigator.locks) return true;
-    const name = `menulens-work-${this.#person}-${this.#name}`;
-    const options = steal ? { steal: true } : { signal: AbortSignal.timeout(LOCK_WAIT) };
-    return new Promise((resolve) => {
-      navigator.locks
-        .request(name, options, () => {
-          resolve(true);
-          return new Promise((release) => {
-            this.#release = release;
-          });
-        })
-        .catch(() => {
-          // Not granted in time, or another tab took over.
-          resolve(false);
-          if (!this.#listeners.signal.aborted) this.#elsewhere();
-        });
-    });
+  async #takeTab(steal) {
+    this.#letGo = await hold(`menulens-work-${this.#person}-${this.#name}`, steal, () => this.#takenOver());
+    if (!this.#letGo) this.#takenOver();
+    return Boolean(this.#letGo);
   }
 
-  #elsewhere() {
-    this.#paused = true;
+  #takenOver() {
+    if (this.#listeners.signal.aborted) return;
+    this.#elsewhere = true;
     this.#panel("end.elsewhere", {
       label: t("end.elsewhere.here"),
       run: async () => {
-        if (!(await this.#takeLock(true))) return;
+        if (!(await this.#takeTab(true))) return;
+        this.#elsewhere = false;
         this.#paused = false;
         this.#shown = null;
         await this.#begin();
@@ -180,419 +147,309 @@ export class Work {
 
   // --- showing -----------------------------------------------------------------------------------
 
+  /** Whether the stage is for items now: not in a pause, nor while another tab has the job. */
+  get #working() {
+    return Boolean(this.#job) && !this.#paused && !this.#elsewhere;
+  }
+
   #relabel() {
     if (!this.#job) return;
-    const job = this.#job;
-    document.title = `${pick(job, "question")} · ${t("app.name")}`;
-    this.question.textContent = pick(job, "question");
-    this.rules.setAttribute("aria-label", `${pick(job, "question")} ${t("work.rules")}`);
-    this.menuButton.setAttribute("aria-label", t("menu"));
-    for (const [name, button] of Object.entries(this.actions)) button.label.textContent = t(`work.${name}`);
-    this.actionRow.setAttribute("aria-label", t("work.actions"));
-    this.context.classList.toggle("none", !job.context_keys?.length);
-    this.pad.show(job.categories, t("work.categories"));
-    this.#showPauseButton();
+    this.#view.label(this.#job, this.#paused);
+    this.#view.network(this.#outbox.online, this.#outbox.count);
     this.#shown = null;
-    this.#show();
+    if (this.#hard) this.#askHard();
+    if (this.#elsewhere) this.#takenOver();
+    else if (this.#paused) this.#showPause();
+    else this.#show();
     this.#showState();
-    this.#showSync();
-    if (this.#hard) this.#promptHard();
-    if (this.#paused && this.#release) this.#showPause();
   }
 
   #show() {
+    this.#view.actions.undo.disabled = !this.#feed.done.length;
+    if (!this.#working) return;
     const task = this.#feed.current;
-    this.actions.undo.disabled = !this.#feed.done.length;
-    if (this.#paused || !this.#job) return;
-    if (!task) return this.#showEnd();
+    if (!task) return void this.#showEnd();
+    if (this.#shown === task.item) return;
     const content = this.#content(task);
-    if (!content) return this.#showLoading();
-    const same = this.#shown === task.item && this.stage.layers.contains(content);
-    this.#able(true);
-    if (same) return undefined;
-    this.stage.show(content, this.#direction);
+    if (!content) return void this.#loading();
+    this.#view.item(task, content, this.#job.context_keys ?? [], this.#direction);
     this.#shown = task.item;
     this.#shownAt = performance.now();
-    this.pad.mark("was", task.answer?.category ?? null);
-    this.#showContext(task.task.context ?? {});
-    const { together } = task.task;
-    this.together.hidden = !(together > 1);
-    if (together > 1) {
-      this.together.replaceChildren(glyph("photos"), t("work.together", { n: together }));
-      this.together.title = t("work.together.long", { n: together });
-    }
     this.#app.firstPhoto();
-    return undefined;
   }
 
   #content(task) {
-    if (task.task.text !== null && task.task.text !== undefined) return h("p.text-item", { lang: "ja" }, task.task.text);
-    if (task.failed) return h("div.panel", {}, h("p.panel-mark", {}, glyph("broken")), h("p", {}, t("photo.failed")), h("p.soft", {}, t("photo.failed.what")));
+    if (said(task.task.text)) return h("p.text-item", {}, task.task.text);
+    if (task.failed) return h("div.panel", {}, h("p.panel-mark", { "aria-hidden": "true" }, "🖼️"), h("h2", {}, t("photo.failed")), h("p.soft", {}, t("photo.failed.what")));
     const image = this.#feed.image(task);
-    if (image) {
-      image.className = "photo";
-      image.alt = t("work.photo", { n: this.#session.count + 1 });
-      image.draggable = false;
-    }
+    if (image) Object.assign(image, { className: "photo", alt: t("work.photo", { n: this.#session.count + 1 }), draggable: false });
     return image;
   }
 
-  #showLoading() {
-    this.#able(false);
+  #loading() {
     if (this.#shown === "loading") return;
     this.#shown = "loading";
-    this.together.hidden = true;
-    this.stage.show(h("div.panel.waiting", { role: "status" }, h("p.soft", {}, t("work.loading"))));
+    this.#view.loading();
   }
 
   #showEnd() {
     const { state, blocked } = this.#feed.state;
+    const leave = { label: t("settings.jobs"), run: () => this.#app.leave(), quiet: true };
     if (!this.#outbox.online) this.#panel("end.offline");
-    else if (!this.#feed.asked) this.#showLoading();
-    else if (state === "complete") this.#panel("end.complete", { label: t("settings.jobs"), run: () => this.#app.leave(), quiet: true });
-    else if (state === "stopped") this.#panel("end.stopped", { label: t("settings.jobs"), run: () => this.#app.leave(), quiet: true });
+    else if (!this.#feed.asked) this.#loading();
+    else if (state === "complete" || state === "stopped") this.#panel(`end.${state}`, leave);
     else if (state === "paused") this.#panel("end.paused");
-    else if (blocked) this.#panel("end.blocked", { label: t("settings.jobs"), run: () => this.#app.leave(), quiet: true });
-    else this.#panel("end.rest", { label: t("end.again"), run: () => this.#feed.fill(), quiet: true });
+    else if (blocked) this.#panel("end.blocked", leave);
+    else this.#panel("end.rest", { run: () => this.#feed.fill(), quiet: true });
   }
 
-  /** Say on the stage what is up, instead of a photo. */
   #panel(key, action = null, more = null) {
-    this.#able(false);
-    if (this.#shown === key && !more) return;
+    if (this.#shown === key) return;
     this.#shown = key;
-    this.together.hidden = true;
-    this.pad.mark("was", null);
-    this.#showContext({});
-    const heading = h("h2", { tabindex: "-1" }, t(key));
-    const button = action && h(`button.button${action.quiet ? "" : ".primary"}`, { type: "button", on: { click: action.run } }, action.label ?? t("end.again"));
-    this.stage.show(h("div.panel", {}, h("p.panel-mark", { "aria-hidden": "true" }, MARKS[key] ?? "🍵"), heading, h("p.soft", {}, t(`${key}.text`)), more, button));
-    this.#app.announce(`${t(key)} ${t(`${key}.text`)}`);
-    if (document.activeElement === document.body || document.activeElement?.closest("[inert]")) heading.focus();
-  }
-
-  #able(yes) {
-    this.pad.element.inert = !yes;
-    for (const name of ["skip", "hard", "report"]) this.actions[name].disabled = !yes;
-    this.element.classList.toggle("idle", !yes);
-  }
-
-  #showContext(context) {
-    const keys = (this.#job?.context_keys ?? []).filter((key) => context[key] !== undefined && context[key] !== "" && context[key] !== null);
-    this.context.replaceChildren(...keys.map((key) => h("div", {}, h("dt", {}, contextName(key)), h("dd", {}, plain(context[key])))));
+    this.#view.panel(key, action, more);
   }
 
   #showState() {
     const { open, total } = this.#feed.state;
-    if (total) {
-      this.meter.max = total;
-      this.meter.value = total - open;
-      this.meter.setAttribute("aria-label", t("work.progress", { done: total - open, total }));
-    }
-    this.count.textContent = number(this.#session?.count ?? 0);
-    this.count.title = t("work.count", { n: this.#session?.count ?? 0 });
-    if (!this.#feed.current && !this.#paused && this.#job) this.#showEnd();
+    this.#view.tally(this.#session.count, open, total);
+    if (!this.#feed.current && this.#working) this.#showEnd();
   }
 
-  #showSync() {
-    const { count, online } = this.#outbox;
-    const [name, text] = !online ? ["offline", t("sync.offline")] : count ? ["waiting", t("sync.waiting", { n: count })] : ["sent", t("sync.sent")];
-    const state = `${name} ${count}`;
-    if (this.sync.dataset.state === state && this.sync.title === text) return;
-    const wasOffline = this.sync.dataset.state?.startsWith("offline");
-    this.sync.dataset.state = state;
-    this.sync.title = text;
-    this.sync.className = `sync ${name}`;
-    this.sync.replaceChildren(glyph(name), count ? h("span.number", { "aria-hidden": "true" }, number(count)) : "", h("span.visually-hidden", {}, text));
-    if (name === "offline" && !wasOffline) this.#app.announce(text);
-    if (wasOffline && name === "sent") this.#app.announce(text);
-  }
-
-  #showPauseButton() {
-    this.pauseButton.replaceChildren(glyph(this.#paused ? "play" : "pause"));
-    this.pauseButton.setAttribute("aria-label", t(this.#paused ? "pause.resume" : "work.pause"));
-    this.pauseButton.title = t(this.#paused ? "pause.resume" : "work.pause");
+  #progress(told) {
+    if (told.job !== this.#name) return;
+    this.#feed.progress(told);
+    if (!this.#feed.current && this.#working) this.#feed.fill();
   }
 
   // --- answering ---------------------------------------------------------------------------------
 
+  /** Return what a swipe means now: a category, "skip", or null. */
   #target(direction) {
-    if (!this.#feed.current || this.#paused || this.pad.element.inert) return null;
+    if (!this.#ready) return null;
     if (direction === "down") return this.#hard ? null : "skip";
-    const place = swipesFor(this.#job.categories.length)[direction];
-    return this.#job.categories[place] ?? null;
+    return this.#job.categories[swipesFor(this.#job.categories.length)[direction]] ?? null;
   }
 
-  #preview(direction, far) {
-    const target = direction && this.#target(direction);
-    this.stage.preview.hidden = !target;
-    this.pad.mark("aim", target?.key ?? null);
-    if (!target) return;
-    this.stage.preview.className = `preview at-${direction}${far ? " far" : ""}`;
-    this.stage.preview.replaceChildren(...(target === "skip" ? [glyph("skip"), t("work.skip")] : [h("span", {}, emojiOf(target)), pick(target)]));
+  get #ready() {
+    return this.#working && this.#feed.current !== null && this.#shown === this.#feed.current.item && !this.#busy;
   }
 
   #swipe(direction) {
     const target = this.#target(direction);
-    if (target === "skip") this.#skip("down");
+    if (target === "skip") this.#skip();
     else if (target) this.#pick(target, performance.now(), direction);
   }
 
   #pick(category, at = performance.now(), direction = "up") {
-    if (!this.#hard) return this.#answer({ kind: "label", category: category.key }, pick(category), direction, at);
-    if (!this.#hard.first) {
-      this.#hard.first = category;
-      return this.#promptHard();
-    }
-    if (category.key === this.#hard.first.key) return undefined;
-    return this.#answerHard(category);
+    if (!this.#hard) return this.#answer({ kind: "label", category: category.key }, direction, at);
+    if (this.#hard.first) return category.key === this.#hard.first.key ? undefined : this.#answerHard(category);
+    this.#hard = { first: category };
+    return this.#askHard();
   }
 
-  #skip(direction = "down") {
-    this.#answer({ kind: "skip" }, t("skip.said"), direction);
+  #skip() {
+    return this.#answer({ kind: "skip" }, "down");
   }
 
-  /** Record an answer to the shown item, and show the next one. */
-  async #answer(body, said, direction, at = performance.now()) {
-    const task = this.#feed.current;
+  /** Record an answer to the shown item and show the next one; `at` is when the finger left the glass. */
+  async #answer(body, direction, at = performance.now()) {
     const now = performance.now();
-    if (!task || this.#busy || this.#paused || this.#shown !== task.item || now - this.#shownAt < TOO_SOON) return;
-    this.#busy = true;
-    const { item } = task;
-    const changed = !task.answer || ["kind", "category", "second", "problem"].some((key) => task.answer[key] !== body[key]);
-    const answer = changed
-      ? { id: crypto.randomUUID(), item, ...body, ...(task.answer ? { replaces: task.answer.id } : {}), shown_ms: Math.round(now - this.#shownAt), at: new Date().toISOString() }
-      : task.answer;
+    if (!this.#ready || now - this.#shownAt < TOO_SOON) return;
+    const task = this.#feed.current;
+    const unchanged = task.answer && SAME.every((key) => task.answer[key] === body[key]);
+    const replaces = task.answer ? { replaces: task.answer.id } : {};
+    const answer = unchanged ? task.answer : {
+      id: crypto.randomUUID(), item: task.item, ...body, ...replaces, shown_ms: Math.round(now - this.#shownAt), at: new Date().toISOString(),
+    };
     const step = body.kind === "skip" ? 0 : 1;
-    this.#session.counted(step);
-    this.#leaveHard(false);
+    this.#busy = true;
     this.#direction = direction;
+    this.#leaveHard();
+    this.#session.counted(step);
     try {
-      await this.#feed.answer(answer, { [this.#key_("session")]: this.#session.toKeep() });
+      await this.#feed.answer(answer, { [this.#key("session")]: this.#session.toKeep() });
     } catch (error) {
       this.#session.counted(-step);
-      this.#fail(error);
-      return;
+      return void this.#fail(error);
     } finally {
-      this.#direction = null;
       this.#busy = false;
+      this.#direction = null;
     }
-    if (body.category) this.pad.mark("hit", body.category);
+    this.#view.pad.mark("hit", body.category ?? null);
     requestAnimationFrame(() => setTimeout(() => performance.measure("next photo", { start: Math.min(at, now), end: performance.now() })));
     this.#showState();
     navigator.vibrate?.(8);
     const next = this.#feed.current;
-    this.#app.announce([t("work.said", { answer: said }), next ? this.#describe(next) : ""].join(" "));
-  }
-
-  #describe(task) {
-    const keys = (this.#job.context_keys ?? []).filter((key) => task.task.context?.[key]);
-    const context = keys.map((key) => `${contextName(key)}: ${plain(task.task.context[key])}.`);
-    const name = t(task.task.text ? "work.text" : "work.photo", { n: this.#session.count + 1 });
-    return [`${name}.`, task.task.together > 1 ? `${t("work.together", { n: task.task.together })}.` : "", ...context, task.task.text ?? ""].filter(Boolean).join(" ");
+    this.#app.announce([t("work.said", { answer: this.#say(answer) }), next ? this.#describe(next) : ""].join(" "));
   }
 
   async #undo() {
-    if (this.#busy || this.#paused) return;
+    if (this.#busy || !this.#working) return;
     if (this.#hard) return void this.#leaveHard();
     const last = this.#feed.done.at(-1);
     if (!last) return void this.#app.announce(t("work.nothing_to_undo"));
+    const step = last.answer.kind === "skip" ? 0 : 1;
     this.#busy = true;
-    this.#session.counted(last.answer.kind === "skip" ? 0 : -1);
+    this.#session.counted(-step);
     try {
-      await this.#feed.undo({ [this.#key_("session")]: this.#session.toKeep() });
+      await this.#feed.undo({ [this.#key("session")]: this.#session.toKeep() });
     } catch (error) {
-      this.#fail(error);
+      this.#session.counted(step);
+      return void this.#fail(error);
     } finally {
       this.#busy = false;
     }
-    this.#show();
     this.#showState();
-    if (this.actions.undo.disabled && document.activeElement === document.body) this.pad.focus();
-    this.#app.announce(t("work.undone", { n: this.#session.count + 1, answer: this.#said(last.answer) }));
+    if (document.activeElement === document.body || document.activeElement?.disabled) this.#view.pad.focus();
+    this.#app.announce(t("work.undone", { n: this.#session.count + 1, answer: this.#say(last.answer) }));
   }
 
-  #said(answer) {
-    const name = (key) => pick(this.#job.categories.find((category) => category.key === key) ?? { ja: key, en: key });
-    if (answer.kind === "label") return name(answer.category);
-    if (answer.kind === "hard") return answer.second ? t("hard.said", { first: name(answer.category), second: name(answer.second) }) : t("hard.said.one", { first: name(answer.category) });
-    return answer.kind === "skip" ? t("skip.said") : t(`report.said.${answer.problem}`);
+  /** Say an answer in words. */
+  #say({ kind, category, second, problem }) {
+    const name = (key) => pick(this.#job.categories.find((one) => one.key === key) ?? { ja: key, en: key });
+    if (kind === "label") return name(category);
+    if (kind === "hard") return second ? t("hard.said", { first: name(category), second: name(second) }) : t("hard.said.one", { first: name(category) });
+    return kind === "skip" ? t("skip.said") : t(`report.said.${problem}`);
   }
 
-  // --- hard to say -------------------------------------------------------------------------------
-
-  #enterHard() {
-    if (!this.#feed.current || this.#busy || this.#paused) return;
-    this.#hard = { first: null };
-    this.actions.hard.setAttribute("aria-pressed", "true");
-    this.#promptHard();
+  /** Tell who can't see it what is on the stage. */
+  #describe({ task }) {
+    const keys = (this.#job.context_keys ?? []).filter((key) => said(task.context?.[key]));
+    const about = keys.map((key) => `${contextName(key)}: ${plain(task.context[key])}.`);
+    const name = t(said(task.text) ? "work.text" : "work.photo", { n: this.#session.count + 1 });
+    return [`${name}.`, task.together > 1 ? `${t("work.together", { n: task.together })}.` : "", ...about, task.text ?? ""].filter(Boolean).join(" ");
   }
 
-  #promptHard() {
-    const { first } = this.#hard;
-    const text = t(first ? "hard.second" : "hard.first");
-    this.pad.except(first?.key ?? null);
-    const had = this.prompt.contains(document.activeElement);
-    const only = first && h("button.button", { type: "button", on: { click: () => this.#answerHard(null) } }, t("hard.no_second"));
-    const cancel = h("button.button.plain", { type: "button", on: { click: () => this.#leaveHard() } }, t("cancel"));
-    this.prompt.replaceChildren(h("strong", {}, first ? `${emojiOf(first)} ${text}` : text), only || "", cancel);
-    this.prompt.hidden = false;
-    this.element.classList.add("hard");
-    this.#app.announce(text);
-    if (had || document.activeElement === document.body) this.pad.element.querySelector("button:enabled")?.focus();
+  #toggleHard() {
+    if (this.#hard) {
+      this.#leaveHard();
+    } else if (this.#ready) {
+      this.#hard = { first: null };
+      this.#askHard();
+    }
+  }
+
+  #askHard() {
+    this.#view.hard(this.#hard, { only: () => this.#answerHard(null), cancel: () => this.#leaveHard() });
   }
 
   #answerHard(second) {
-    const { first } = this.#hard;
-    const said = second ? t("hard.said", { first: pick(first), second: pick(second) }) : t("hard.said.one", { first: pick(first) });
-    return this.#answer({ kind: "hard", category: first.key, ...(second ? { second: second.key } : {}) }, said, "up");
+    return this.#answer({ kind: "hard", category: this.#hard.first.key, ...(second ? { second: second.key } : {}) }, "up");
   }
 
-  #leaveHard(focus = true) {
+  #leaveHard() {
     if (!this.#hard) return;
     this.#hard = null;
-    this.actions.hard.removeAttribute("aria-pressed");
-    const had = this.prompt.contains(document.activeElement) || document.activeElement?.disabled;
-    this.prompt.hidden = true;
-    this.pad.except(null);
-    this.element.classList.remove("hard");
-    if (focus || had) this.actions.hard.focus({ focusVisible: false });
+    const inside = this.#view.prompt.contains(document.activeElement);
+    this.#view.hard(null);
+    if (inside) this.#view.actions.hard.focus({ focusVisible: false });
   }
 
-  // --- sheets, pause -----------------------------------------------------------------------------
-
   async #report() {
-    if (!this.#feed.current || this.#busy || this.#paused) return;
+    if (!this.#ready) return;
     const problem = await reportSheet();
-    if (problem) await this.#answer({ kind: "report", problem }, t(`report.said.${problem}`), "down");
+    if (problem) await this.#answer({ kind: "report", problem }, "down");
   }
 
   #rules() {
-    if (this.#job) rulesSheet(this.#job, swipesFor(this.#job.categories.length), this.#examples);
+    if (this.#job) rulesSheet(this.#job, swipesFor(this.#job.categories.length), (category) => this.#example(category));
   }
 
-  async #pause() {
-    if (this.#paused || !this.#job) return;
+  /** Fetch a category's example photo, once; its path is good for a while only, so an old one is asked for anew. */
+  async #example(category) {
+    const have = this.#examples.get(category.key);
+    if (have) return have;
+    if (Date.now() - this.#jobAt > PATH_LIVES) await this.#fetchJob();
+    const { example } = this.#job.categories.find((one) => one.key === category.key);
+    this.#examples.set(category.key, URL.createObjectURL(await photo(example)));
+    return this.#examples.get(category.key);
+  }
+
+  // --- pause, return, trouble --------------------------------------------------------------------
+
+  #togglePause() {
+    if (this.#paused) this.#resume();
+    else if (this.#working) this.#pause();
+  }
+
+  #pause() {
+    this.#leaveHard();
     this.#paused = true;
-    this.#leaveHard(false);
     this.#session.counted(0);
-    this.#showPauseButton();
+    this.#view.pausing(true);
     this.#showPause();
-    await this.#feed.handBack();
+    return this.#feed.handBack().catch((error) => this.#fail(error));
   }
 
   #showPause() {
     const { mine, open } = this.#feed.state;
     const { count, pace } = this.#session;
-    const figures = [["pause.count", number(count)], ["pause.pace", pace ? number(pace, 1) : "–"], ["pause.mine", number(mine ?? 0)], ["pause.open", open === null ? "–" : number(open)]];
-    this.#shown = null;
-    this.#panel(
-      "pause",
-      { label: t("pause.resume"), run: () => this.#resume() },
-      h("dl.figures", {}, figures.map(([key, value]) => h("div", {}, h("dt", {}, t(key)), h("dd.number", {}, value)))),
-    );
+    this.#panel("pause", { label: t("pause.resume"), run: () => this.#resume() }, this.#view.figures({ count, pace, mine, open }));
   }
 
   #resume() {
-    if (!this.#release && navigator.locks) return;
     this.#paused = false;
     this.#session.resumed();
-    this.#showPauseButton();
-    this.#shown = null;
+    this.#view.pausing(false);
     this.#show();
     this.#feed.fill();
-    if (document.activeElement === document.body) this.pad.focus();
-    const task = this.#feed.current;
-    if (task) this.#app.announce(this.#describe(task));
+    if (document.activeElement === document.body) this.#view.pad.focus();
+    if (this.#feed.current) this.#app.announce(this.#describe(this.#feed.current));
   }
 
   #seenAgain() {
-    if (document.visibilityState === "hidden") return;
-    this.#shownAt = Math.max(this.#shownAt, performance.now() - TOO_SOON); // the screen was off: that is no time of looking
-    this.#session?.resumed();
-    if (!this.#paused && this.#job) this.#feed.fill();
+    this.#session.resumed(); // the screen was off: that is no working time
+    if (this.#working) this.#feed.fill();
   }
 
   #signIn() {
     this.#panel("end.sign_in", { label: t("sign_in.again"), run: () => this.#app.signInAgain() });
   }
 
-  #refused({ job, item, code, message }) {
-    if (job === this.#name) this.#feed.forget(item).then(() => this.#show());
-    toast(t("error.refused", { n: 1, reason: explainCode(code, message) }));
+  async #refused({ job, item, code, message }) {
+    toast(t("error.refused", { n: 1, reason: knows(`error.${code}`) ? t(`error.${code}`) : message ?? code }));
+    if (job === this.#name) await this.#feed.forget(item);
+    this.#show();
   }
 
   #fail(error) {
-    this.#app.announce(explain(error));
-    this.#shown = null;
-    this.#able(false);
-    this.stage.show(h("div.panel", { role: "alert" }, h("p.panel-mark", { "aria-hidden": "true" }, "🫖"), h("h2", {}, t("error.title")), h("p", {}, error.name === "StorageError" ? t("error.storage") : explain(error)),
-      h("button.button.primary", { type: "button", on: { click: () => location.reload() } }, t("error.retry")),
-      h("button.button.plain", { type: "button", on: { click: () => this.#app.leave() } }, t("settings.jobs"))));
+    this.#shown = "trouble";
+    this.#view.trouble(error, () => location.reload(), () => this.#app.leave());
   }
 
   // --- keys --------------------------------------------------------------------------------------
 
-  #key(event) {
-    if (event.repeat && !event.key.startsWith("Arrow")) return;
-    if (document.querySelector("dialog[open]") || event.altKey || event.metaKey || event.isComposing || !this.#job) return;
-    if (event.ctrlKey && event.key !== "z") return;
+  #onKey(event) {
+    if (!this.#job || document.querySelector("dialog[open]") || event.altKey || event.metaKey || event.isComposing) return;
+    if ((event.ctrlKey && event.key !== "z") || (event.repeat && !event.key.startsWith("Arrow"))) return;
     if (event.key === "Escape") {
       if (this.#hard) this.#leaveHard();
-      else if (this.stage.zoomed) this.stage.toggleZoom();
+      else if (this.#view.stage.zoomed) this.#view.stage.toggleZoom();
       return;
     }
     if (!shortcutsOn()) return;
-    const run = this.#shortcut(event);
+    const { stage } = this.#view;
+    const pickIf = (category) => this.#ready && category && this.#pick(category, event.timeStamp);
+    const run = shortcut(event, {
+      digit: (n) => pickIf(this.#job.categories[n - 1]),
+      outcast: () => pickIf(this.#job.categories.find((category) => !category.trains)),
+      undo: () => this.#undo(),
+      skip: () => this.#skip(),
+      hard: () => this.#toggleHard(),
+      report: () => this.#report(),
+      pause: () => this.#togglePause(),
+      rules: () => this.#rules(),
+      done: () => this.#answerHard(null),
+      zoom: () => (this.#paused ? this.#resume() : stage.toggleZoom()),
+      zoomBy: (factor) => stage.zoomBy(factor),
+      pan: (x, y) => stage.pan(x, y),
+    }, { zoomed: stage.zoomed, waitsForSecond: Boolean(this.#hard?.first) });
     if (!run) return;
     event.preventDefault();
     run();
   }
 
-  #shortcut(event) {
-    if (/^[1-9]$/.test(event.key)) {
-      const category = this.#job.categories[event.key - 1];
-      return category && !this.pad.element.inert ? () => this.#pick(category, event.timeStamp) : null;
-    }
-    // A button that was reached by Tab is pressed by the space bar, as everywhere.
-    if (event.key === " " && document.activeElement?.matches("button:focus-visible, a:focus-visible, summary")) return null;
-    const arrows = { ArrowLeft: [80, 0], ArrowRight: [-80, 0], ArrowUp: [0, 80], ArrowDown: [0, -80] };
-    if (event.key in arrows) return this.stage.zoomed ? () => this.stage.pan(...arrows[event.key]) : null;
-    const outcast = this.#job.categories.find((category) => !category.trains);
-    const keys = {
-      z: () => this.#undo(),
-      Backspace: () => this.#undo(),
-      s: () => this.actions.skip.disabled || this.#skip(),
-      h: () => this.actions.hard.disabled || (this.#hard ? this.#leaveHard() : this.#enterHard()),
-      r: () => this.actions.report.disabled || this.#report(),
-      x: () => outcast && !this.pad.element.inert && this.#pick(outcast, event.timeStamp),
-      p: () => (this.#paused ? this.#resume() : this.#pause()),
-      " ": () => (this.#paused ? this.#resume() : this.stage.toggleZoom()),
-      "+": () => this.stage.zoomBy(1.5),
-      "-": () => this.stage.zoomBy(1 / 1.5),
-      "?": () => this.#rules(),
-    };
-    if (event.key === "Enter" && this.#hard?.first && document.activeElement?.tagName !== "BUTTON") return () => this.#answerHard(null);
-    return keys[event.key.length === 1 ? event.key.toLowerCase() : event.key] ?? null;
-  }
-
-  #key_(what) {
+  #key(what) {
     return `${what}:${this.#person}:${this.#name}`;
   }
-}
-
-const MARKS = { "end.complete": "🎉", "end.offline": "🚇", "end.paused": "☕", "end.stopped": "🍽️", "end.rest": "🍵", "end.blocked": "📖", "end.elsewhere": "🪟", "end.sign_in": "🔑", pause: "☕" };
-
-function contextName(key) {
-  const name = t(`context.${key}`);
-  return name === `context.${key}` ? key : name;
-}
-
-function plain(value) {
-  return Array.isArray(value) ? value.map(plain).join("、") : typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-function explainCode(code, message) {
-  const text = t(`error.${code}`);
-  return text === `error.${code}` ? message ?? code : text;
 }

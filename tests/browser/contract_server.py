@@ -223,7 +223,7 @@ class ContractServer:
         counted = job.answers.setdefault(answer["item"], [])
         if counted and answer.get("replaces") != counted[-1]["id"]:
             return {"id": answer["id"], "status": "rejected", "code": "already_answered", "message": "answered before"}
-        self.accepted[answer["id"]] = answer
+        self.accepted[answer["id"]] = {**answer, "job": job.name}
         counted[:] = [answer]
         if job.settled() == len(job.items):
             job.state = "complete"
