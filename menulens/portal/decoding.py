@@ -28,11 +28,10 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from menulens.core import photos
-from menulens.portal.near_duplicates import PerceptualHash, perceptual_hash
+from menulens.portal.near_duplicates import SIDE, Fingerprint, fingerprint
 
 LONGEST_SIDE: Final = 1600
 QUALITY: Final = 82
-HASH_SIDE: Final = 512  # PDQ was measured on photos of this size
 
 _STRIP_PIXELS: Final = 4 << 20
 _LARGEST_PROFILE: Final = 4 << 20
@@ -47,7 +46,6 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _PICTURE_CHUNKS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_LUMA: Final = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 class DisplayFault(StrEnum):
@@ -85,12 +83,12 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class DisplayCopy:
-    """A display copy: a progressive JPEG without metadata, its size in pixels, its perceptual hash."""
+    """A display copy: a progressive JPEG without metadata, its size in pixels, its fingerprint."""
 
     jpeg: bytes
     width: int
     height: int
-    hash: PerceptualHash
+    fingerprint: Fingerprint
 
 
 def make_copy(data: bytes, caps: Caps) -> DisplayCopy:
@@ -153,7 +151,7 @@ def _made(data: bytes, kind: photos.Photo, caps: Caps) -> DisplayCopy:
     shown.info.clear()  # a comment would be copied
     target = io.BytesIO()
     shown.save(target, "JPEG", quality=caps.quality, progressive=True, optimize=True, subsampling="4:2:0")
-    return DisplayCopy(target.getvalue(), shown.width, shown.height, _hash(shown))
+    return DisplayCopy(target.getvalue(), shown.width, shown.height, _fingerprint(shown))
 
 
 def _opened(data: bytes, kind: photos.Photo) -> ImageFile.ImageFile:
@@ -297,10 +295,8 @@ def _orientation(exif: object) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _hash(shown: Image.Image) -> PerceptualHash:
-    factor = max(1, max(shown.size) // HASH_SIDE)
-    small = shown.reduce(factor) if factor > 1 else shown
-    return perceptual_hash(np.asarray(small, np.float32) @ _LUMA)
+def _fingerprint(shown: Image.Image) -> Fingerprint:
+    return fingerprint(np.asarray(shown.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)))
 
 
 def warm_up() -> None:

@@ -7,6 +7,7 @@ appears whole or not at all, and the same chunk gives the same bytes.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -163,13 +164,14 @@ class _Preparer:
                 "made": self._way,
                 "width": copy.width,
                 "height": copy.height,
-                "hash": copy.hash.bits,
-                "quality": copy.hash.quality,
+                "hash": copy.fingerprint.bits,
+                "quality": copy.fingerprint.quality,
+                "colours": base64.b64encode(copy.fingerprint.colours).decode(),
             }
             self._storage.write_bytes(location, copy.jpeg, "image/jpeg")
             # Last: who finds the card finds the copy.
             self._storage.write_json(card, known)
-        told = {name: known[name] for name in ("width", "height", "hash", "quality")}
+        told = {name: known[name] for name in ("width", "height", "hash", "quality", "colours")}
         return {"display": key, "sha256": digest} | told, made
 
     def _known(self, card: str) -> dict[str, Any] | None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 
 from menulens.portal import display_index
-from menulens.portal.near_duplicates import hash_words, leaders
+from menulens.portal.near_duplicates import LEAST_QUALITY, MOST_APART, colour_grids, hash_words, leaders
 from menulens.storage import Storage
-
-MOST_APART: Final = 31
-"""Bits of 256 in which two photos of one group may differ; see ``docs/decisions/0012-near-duplicates.md``."""
-LEAST_QUALITY: Final = 50
-"""PDQ's quality under which a hash says too little to group by; see the same page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +39,7 @@ class _Photos:
     """What groups are made from: of the first photo with each content, and of every line the content."""
 
     hashes: list[str] = field(default_factory=list)
+    colours: list[bytes] = field(default_factory=list)
     qualities: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     by_content: dict[str, int] = field(default_factory=dict)
@@ -61,13 +57,15 @@ def join(
 ) -> Joined:
     """Write a job's index from its parts, with groups of near-duplicates.
 
-    Photos of the same bytes are one group; so are photos whose hashes differ in at most ``most_apart`` bits (0: none
-    are), if both are of ``least_quality`` or more. The same parts give the same bytes.
+    Photos of the same bytes are one group; so are photos that agree (:mod:`menulens.portal.near_duplicates`), if both
+    are of ``least_quality`` or more. The same parts give the same bytes.
 
     Parameters
     ----------
     parts, lines
         Chunks that the manifest was cut into, and its lines.
+    most_apart
+        Bits in which hashes that agree may differ; 0: only photos of the same bytes are grouped.
 
     Raises
     ------
@@ -84,6 +82,7 @@ def join(
         for record in display_index.checked(storage, places):
             records += 1
             line = record["line"]
+            record.pop("colours", None)
             if "reject" in record:
                 reasons[record["reject"]["code"]] += 1
             else:
@@ -107,6 +106,7 @@ def _photos(storage: Storage, places: list[str]) -> _Photos:
         photos.by_content[content] = len(photos.lines)
         photos.lines.append(record["line"])
         photos.hashes.append(record["hash"])
+        photos.colours.append(base64.b64decode(record["colours"]))
         photos.qualities.append(record["quality"])
     return photos
 
@@ -117,5 +117,6 @@ def _groups(photos: _Photos, most_apart: int, least_quality: int) -> dict[str, i
     telling = np.flatnonzero(np.asarray(photos.qualities, np.int64) >= least_quality)
     if most_apart and len(telling):
         words = hash_words([photos.hashes[place] for place in telling])
-        lead[telling] = telling[leaders(words, most_apart)]
+        grids = colour_grids([photos.colours[place] for place in telling])
+        lead[telling] = telling[leaders(words, grids, most_apart)]
     return {content: photos.lines[lead[place]] for content, place in photos.by_content.items()}

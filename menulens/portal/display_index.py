@@ -11,7 +11,8 @@ A line of the index is one of::
     {"line": 1, "source": "季節の天ぷら", "group": 1, "context": {}}
     {"line": 2, "source_ref": "s3://…", "context": {}, "reject": {"code": "animated", "reason": "…"}}
 
-``line`` counts from 0, without empty lines; ``group`` is the line of the group's leader.
+``line`` counts from 0, without empty lines; ``group`` is the line of the group's leader. Parts have no groups yet, and
+the colours of the photo's fingerprint, which groups are made from.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ def dumped(record: dict[str, Any]) -> bytes:
         "sha256",
         "hash",
         "quality",
+        "colours",
         "group",
         "context",
     )

@@ -1,16 +1,20 @@
-"""Photos that show the same thing: a perceptual hash of each, and groups of those that nearly agree.
+"""Photos that show the same thing: a fingerprint of each, and groups of those that agree.
 
-The hash is PDQ, which Meta published in 2019 with its measurements: 256 bits, one for each of the 16 × 16 lowest
-frequencies of the photo's brightness (without its mean), set where the frequency is stronger than their median. Bits
-change little when a photo is resized, compressed again or brightened. The formula is linear up to the comparison, so it
-is computed here as two products of small matrices; ``pdqhash``, the reference's binding, has no wheels and can't ship.
+A fingerprint has two parts. The first is PDQ, a perceptual hash that Meta published in 2019 with its measurements: 256
+bits, one for each of the 16 × 16 lowest frequencies of the photo's brightness (without its mean), set where the
+frequency is stronger than their median. Bits change little when a photo is resized, compressed again or brightened. The
+formula is linear up to the comparison, so it is computed here as two products of small matrices; ``pdqhash``, the
+reference's binding, has no wheels and can't ship. The second part is a grid of 8 × 8 mean colours: PDQ sees no colour,
+and few of its bits change when one of several dishes on a plate is another. Two photos agree if few bits differ *and*
+their grids are the same up to light (gain and offset of each colour).
 
-Groups have a leader: its first photo. A photo joins the nearest leader within the distance, so members are never more
-than that from their leader; there are no chains in which the first and the last have nothing in common.
+Groups have a leader: its first photo. A photo joins the nearest leader that it agrees with, so every member agrees with
+its leader; there are no chains in which the first and the last have nothing in common.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -22,54 +26,88 @@ HASH_BITS: Final = 256
 HASH_BYTES: Final = HASH_BITS // 8
 BEST_QUALITY: Final = 100
 
+MOST_APART: Final = 31
+"""Bits of 256 in which two photos that agree may differ; see ``docs/decisions/0012-near-duplicates.md``."""
+MOST_OFF: Final = 40.0
+"""How far (of 255) the two places of the grid that fit worst may be off; see the same page."""
+LEAST_QUALITY: Final = 50
+"""PDQ's quality under which a photo is too flat to be told from another by it."""
+
+SIDE: Final = 512  # pixels: a fingerprint is of a photo stretched to this square, so that its size has no part in it
+GRID: Final = 8
+COLOUR_BYTES: Final = GRID * GRID * 3
+
 _SAMPLES: Final = 64  # rows and columns that a photo's brightness is brought down to
 _FREQUENCIES: Final = 16
 _SMALLEST: Final = 5  # pixels a side; below, a photo has no hash
 _BLOCK: Final = 512  # photos compared with all leaders at once
+_WORST: Final = 2  # places of the grid whose mean misfit counts: one dish covers more than one
+_PAIRS: Final = 8192  # whose colours are compared at once
 _LEADERS: Final = 8192  # of which so many at once: 512 × 8,192 × 16 bytes fit a few tens of megabytes
+
+_LUMA: Final = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 Floats = NDArray[np.float32]
 Words = NDArray[np.uint64]
+Grids = NDArray[np.uint8]
+Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class PerceptualHash:
-    """A photo's hash, and how much there is in the photo to tell it by.
+class Fingerprint:
+    """What a photo is told by.
 
     Attributes
     ----------
     bits
-        64 hexadecimal digits, the highest frequency first, as PDQ writes them.
+        PDQ hash, 64 hexadecimal digits, the highest frequency first, as PDQ writes them.
     quality
-        0 (a flat surface) to 100.
+        How much there is to tell the photo by: 0 (a flat surface) to 100.
+    colours
+        192 bytes: red, green, blue of 8 rows of 8 places.
     """
 
     bits: str
     quality: int
+    colours: bytes
 
 
-def perceptual_hash(brightness: Floats) -> PerceptualHash:
-    """Return the PDQ hash of a photo.
+def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprint:
+    """Return a photo's fingerprint.
+
+    Parameters
+    ----------
+    pixels
+        [512, 512, 3]: the photo stretched to a square, red, green, blue.
+    """
+    bits, quality = perceptual_hash(pixels.astype(np.float32) @ _LUMA)
+    step = SIDE // GRID
+    colours = pixels.reshape(GRID, step, GRID, step, 3).mean(axis=(1, 3))
+    return Fingerprint(bits, quality, np.round(colours).astype(np.uint8).tobytes())
+
+
+def perceptual_hash(brightness: Floats) -> tuple[str, int]:
+    """Return the PDQ hash of a picture, and its quality.
 
     Parameters
     ----------
     brightness
-        [h, w], 0 to 255: luma of ITU-R BT.601. PDQ's own measurements took photos of 512 pixels a side at most.
+        [h, w], 0 to 255: luma of ITU-R BT.601.
 
     Returns
     -------
-    PerceptualHash
-        Quality 0 and no bit set for a photo under 5 pixels a side.
+    tuple
+        64 hexadecimal digits, and 0 to 100; nothing but zeros for a picture under 5 pixels a side.
     """
     height, width = brightness.shape
     if min(height, width) < _SMALLEST:
-        return PerceptualHash("0" * (HASH_BITS // 4), 0)
+        return "0" * (HASH_BITS // 4), 0
     small = _both_ways(_shrinking(height), brightness, _shrinking(width))
     spectrum = _both_ways(_cosines(), small, _cosines())
     # The lower of the two middle values, as the reference's median is one of the values.
     median = np.partition(spectrum, HASH_BITS // 2 - 1, axis=None)[HASH_BITS // 2 - 1]
     bits = (spectrum > median).ravel()[::-1]
-    return PerceptualHash(np.packbits(bits).tobytes().hex(), _quality(small))
+    return np.packbits(bits).tobytes().hex(), _quality(small)
 
 
 def _both_ways(down: Floats, image: Floats, across: Floats) -> Floats:
@@ -123,18 +161,43 @@ def distances(left: Words, right: Words) -> NDArray[np.uint16]:
     return total
 
 
-def leaders(words: Words, most_apart: int) -> NDArray[np.int64]:
-    """Group hashes in their order.
+def colour_grids(colours: list[bytes]) -> Grids:
+    """Return fingerprints' colours: [n, 64, 3]."""
+    return np.frombuffer(b"".join(colours), np.uint8).reshape(-1, GRID * GRID, 3)
 
-    Each joins the leader nearest to it among those before it, the earliest if there are several, if at most
-    ``most_apart`` bits differ; else it leads a group of its own.
+
+def misfit(left: Grids, right: Grids) -> Floats:
+    """Return how far photos' colours are off where they fit worst, once the light is the same.
+
+    Each colour of the left grid is brought to the right one by the gain and offset of the least squares.
 
     Parameters
     ----------
-    words
-        [n, 4], from :func:`hash_words`.
-    most_apart
-        0 to 256.
+    left, right
+        [n, 64, 3].
+
+    Returns
+    -------
+    ndarray
+        [n], 0 to 255: mean of the two worst places.
+    """
+    spread, other = (grids - grids.mean(axis=1, keepdims=True, dtype=np.float32) for grids in (left, right))
+    gain = (spread * other).sum(axis=1, keepdims=True) / np.maximum((spread**2).sum(axis=1, keepdims=True), 1)
+    off = np.abs(gain * spread - other).max(axis=2)
+    worst: Floats = np.partition(off, -_WORST, axis=1)[:, -_WORST:].mean(axis=1)
+    return worst
+
+
+def leaders(words: Words, grids: Grids, most_apart: int = MOST_APART, most_off: float = MOST_OFF) -> Places:
+    """Group photos in their order.
+
+    Each joins the leader nearest to it (by bits) among those before it that it agrees with, the earliest if there are
+    several; else it leads a group of its own.
+
+    Parameters
+    ----------
+    words, grids
+        [n, 4] and [n, 64, 3], from :func:`hash_words` and :func:`colour_grids`.
 
     Returns
     -------
@@ -146,42 +209,40 @@ def leaders(words: Words, most_apart: int) -> NDArray[np.int64]:
     found = np.empty(count, np.int64)  # places of the leaders so far
     known = 0
     for begin in range(0, count, _BLOCK):
-        block = words[begin : begin + _BLOCK]
-        near, apart = _nearest(block, words[found[:known]], most_apart)
-        inside = distances(block, block)
-        fresh: list[int] = []  # leaders of this very block
-        for row in range(len(block)):
-            least, leader = int(apart[row]), int(near[row])
-            if fresh:
-                place = int(np.argmin(inside[row, fresh]))
-                # An earlier block's leader stands before: this one must be nearer, not just as near.
-                if inside[row, fresh[place]] < least:
-                    least, leader = int(inside[row, fresh[place]]), known - len(fresh) + place
-            if least <= most_apart:
-                answer[begin + row] = found[leader]
+        block = np.arange(begin, min(begin + _BLOCK, count))
+        options: dict[int, tuple[int, int]] = {}  # distance and leader; the smaller pair is the better one
+        for place, leader, apart in _agreeing(
+            words, grids, block, found[:known], most_apart=most_apart, most_off=most_off
+        ):
+            options[place] = min((apart, leader), options.get(place, (apart, leader)))
+        inside: dict[int, list[tuple[int, int]]] = {}
+        for place, other, apart in _agreeing(words, grids, block, block, most_apart=most_apart, most_off=most_off):
+            if other < place:
+                inside.setdefault(place, []).append((apart, other))
+        for place in range(begin, begin + len(block)):
+            near = [(apart, other) for apart, other in inside.get(place, ()) if answer[other] == other]
+            if place in options:
+                near.append(options[place])
+            if near:
+                answer[place] = min(near)[1]
             else:
-                found[known] = begin + row
+                found[known] = place
                 known += 1
-                fresh.append(row)
     return answer
 
 
-def _nearest(block: Words, led: Words, most_apart: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for each of a block, the place of the nearest leader, and the distance (257: none is near enough)."""
-    near = np.zeros(len(block), np.int64)
-    apart = np.full(len(block), HASH_BITS + 1, np.int64)
-    for begin in range(0, len(led), _LEADERS):
-        some = led[begin : begin + _LEADERS]
-        # Half of the bits tell nearly all pairs apart, and more of them can only add to the distance.
-        rows, columns = np.nonzero(distances(block[:, :2], some[:, :2]) <= most_apart)
-        if not len(rows):
-            continue
-        rest = np.bitwise_count(block[rows] ^ some[columns]).sum(axis=1, dtype=np.int64)
-        # The nearest of each row, the earliest first.
-        order = np.lexsort((columns, rest, rows))
-        rows, columns, rest = rows[order], columns[order], rest[order]
-        first = np.unique(rows, return_index=True)[1]
-        rows, columns, rest = rows[first], columns[first], rest[first]
-        better = (rest <= most_apart) & (rest < apart[rows])
-        near[rows[better]], apart[rows[better]] = columns[better] + begin, rest[better]
-    return near, apart
+def _agreeing(
+    words: Words, grids: Grids, some: Places, others: Places, *, most_apart: int, most_off: float
+) -> Iterator[tuple[int, int, int]]:
+    """Yield pairs of places that agree, and the bits in which they differ."""
+    for begin in range(0, len(others), _LEADERS):
+        part = others[begin : begin + _LEADERS]
+        # Half of the bits tell nearly all pairs apart, and the rest of them can only add to the distance.
+        rows, columns = np.nonzero(distances(words[some, :2], words[part, :2]) <= most_apart)
+        for start in range(0, len(rows), _PAIRS):
+            left, right = some[rows[start : start + _PAIRS]], part[columns[start : start + _PAIRS]]
+            apart = np.bitwise_count(words[left] ^ words[right]).sum(axis=1, dtype=np.int64)
+            near = np.flatnonzero(apart <= most_apart)
+            left, right, apart = left[near], right[near], apart[near]
+            fits = np.flatnonzero(misfit(grids[right], grids[left]) <= most_off)
+            yield from zip(left[fits].tolist(), right[fits].tolist(), apart[fits].tolist(), strict=True)

@@ -11,6 +11,7 @@ safe. Hence pipes and ``os.fork`` in a server of our own.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -29,7 +30,7 @@ from typing import BinaryIO, Final, Self
 
 from menulens.portal import decoding
 from menulens.portal.decoding import Caps, DisplayCopy, DisplayFault, NotShownError
-from menulens.portal.near_duplicates import BEST_QUALITY, HASH_BITS, PerceptualHash
+from menulens.portal.near_duplicates import BEST_QUALITY, COLOUR_BYTES, HASH_BITS, Fingerprint
 
 CPU_SECONDS: Final = 10  # ten times what the slowest sound photo of 50 megapixels took
 WALL_SECONDS: Final = 45.0
@@ -220,19 +221,21 @@ def _answer(message: bytes, caps: Caps) -> DisplayCopy:
         if "code" in told:
             raise NotShownError(str(told["code"])[:40], str(told["reason"])[:500])
         width, height, bits, quality = told["width"], told["height"], told["hash"], told["quality"]
+        colours = base64.b64decode(told["colours"], validate=True)
         sound = (
             all(isinstance(side, int) and 1 <= side <= caps.longest_side for side in (width, height))
             and len(bytes.fromhex(bits)) * 8 == HASH_BITS
             and bits == bits.lower()
             and isinstance(quality, int)
             and 0 <= quality <= BEST_QUALITY
+            and len(colours) == COLOUR_BYTES
             and jpeg.startswith(b"\xff\xd8\xff")
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
         raise NotShownError(DisplayFault.CRASHED, "The decoder ended without a usable answer.")
-    return DisplayCopy(jpeg, width, height, PerceptualHash(bits, quality))
+    return DisplayCopy(jpeg, width, height, Fingerprint(bits, quality, colours))
 
 
 # --- in the server ----------------------------------------------------------------------------------------
@@ -308,7 +311,13 @@ def _decoded(data: bytes, caps: Caps) -> bytes:
         made = decoding.make_copy(data, caps)
     except NotShownError as fault:
         return _told({"code": fault.code, "reason": fault.reason})
-    told = {"width": made.width, "height": made.height, "hash": made.hash.bits, "quality": made.hash.quality}
+    told = {
+        "width": made.width,
+        "height": made.height,
+        "hash": made.fingerprint.bits,
+        "quality": made.fingerprint.quality,
+        "colours": base64.b64encode(made.fingerprint.colours).decode(),
+    }
     return _told(told) + made.jpeg
 
 

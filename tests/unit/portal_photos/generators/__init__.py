@@ -1,0 +1,1 @@
+"""Photos, sound and hostile, made in the test that needs them."""
