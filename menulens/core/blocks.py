@@ -50,7 +50,7 @@ class Block:
         Where each line starts, and where its ``\n`` stands.
     """
 
-    def __init__(self, *pieces: bytes | memoryview) -> None:
+    def __init__(self, *pieces: bytes | bytearray | memoryview) -> None:
         size = sum(map(len, pieces))
         self.data = b"".join((*pieces, b" " * (-size % _ALIGNED)))
         self.words = as_words(self.data)
@@ -73,11 +73,17 @@ class Block:
         r"""Return a line without its ``\n``."""
         return self.data[self.starts[row] : self.ends[row]]
 
-    def runs(self, chosen: Flags) -> list[bytes]:
+    def chosen(self, rows: Numbers | slice) -> list[bytes]:
+        r"""Return some lines, each without its ``\n``."""
+        data = self.data
+        return [data[at:end] for at, end in zip(self.starts[rows].tolist(), self.ends[rows].tolist(), strict=True)]
+
+    def runs(self, chosen: Flags) -> list[memoryview]:
         r"""Return the chosen lines, each with its ``\n``; lines that follow each other come in one piece."""
         edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
         first, last = self.starts.take(edges[::2]), self.ends.take(edges[1::2] - 1) + 1
-        return [self.data[start:end] for start, end in zip(first.tolist(), last.tolist(), strict=True)]
+        data = memoryview(self.data)
+        return [data[start:end] for start, end in zip(first.tolist(), last.tolist(), strict=True)]
 
     @cached_property
     def text_ends(self) -> Numbers:
@@ -100,8 +106,7 @@ class Block:
         if b"\\" in self.data:
             found[self.ends.searchsorted(np.flatnonzero(self._bytes == ord("\\")))] = False
         if not self.is_utf8:
-            for row in range(len(self)):
-                found[row] &= is_utf8(self.line(row))
+            found &= [is_utf8(line) for line in self.chosen(slice(None))]
         return found
 
     @cached_property

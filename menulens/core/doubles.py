@@ -5,18 +5,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import groupby
 
 import numpy as np
 
-from menulens.core.blocks import Block
+from menulens.core.blocks import BLOCK_BYTES, Block
 from menulens.core.lines import Reject
 from menulens.core.scan import CODE_OF, FIRST_REJECT, KeyReader
 from menulens.core.words import Numbers
 
-_LINE_BYTES = 8
+_RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("line", "<i8")])
 _DIGEST_BYTES = 16
-_RECORD = _DIGEST_BYTES + _LINE_BYTES
 _PARTITIONS = 64
 LOOK = 1 << 16  # lines looked at in one go: what bounds the memory
 _SIEVE_BITS = 20
@@ -48,39 +46,51 @@ class Settler:
     def __init__(self, suspected: Numbers, reader: KeyReader) -> None:
         self._suspected, self._reader = suspected, reader
         self._records = [bytearray() for _ in range(_PARTITIONS)]
+        self._held = bytearray()
         self._line = 0
-        self._next = 0
+        self._next = self._noted = 0
 
     def block(self, block: Block) -> None:
         """Note the keys of this block's suspected lines."""
         first = self._line
         self._line += len(block)
         start, self._next = self._next, int(self._suspected.searchsorted(self._line))
-        numbers = self._suspected[start : self._next]
-        if not len(numbers):
-            return
         chosen = np.zeros(len(block), np.bool_)
-        chosen[numbers - first] = True
-        keys = self._reader.keys(Block(*block.runs(chosen)))
-        for number, key in zip(numbers.tolist(), keys, strict=True):
+        chosen[self._suspected[start : self._next] - first] = True
+        # Few lines are suspected: held until there is a block of them, they are read as quickly as any.
+        self._held += b"".join(block.runs(chosen))
+        if len(self._held) > BLOCK_BYTES:
+            self._note()
+
+    def _note(self) -> None:
+        keys = self._reader.keys(Block(self._held))
+        numbers = self._suspected[self._noted : self._next].tolist()
+        self._held.clear()
+        self._noted = self._next
+        for number, key in zip(numbers, keys, strict=True):
             if key is not None:
                 digest = blake2b(key, digest_size=_DIGEST_BYTES).digest()
-                self._records[digest[0] >> 2] += digest + number.to_bytes(_LINE_BYTES, "big")
+                self._records[digest[0] >> 2] += digest + number.to_bytes(8, "little")
 
     def settle(self, codes: bytearray) -> None:
         """Mark, in the verdicts, what is a duplicate and what is in conflict."""
-        categories = self._reader.rules.categories
+        self._note()
+        verdicts = np.frombuffer(codes, np.uint8)
+        trains = np.array([category.trains for category in self._reader.rules.categories])
         for records in self._records:
-            pieces = sorted(bytes(records[at : at + _RECORD]) for at in range(0, len(records), _RECORD))
-            for _, same in groupby(pieces, lambda piece: piece[:_DIGEST_BYTES]):
-                lines = [int.from_bytes(piece[_DIGEST_BYTES:], "big") for piece in same]
-                labels = {codes[line] >> 2 for line in lines}
-                if len(labels) > 1:
-                    for line in lines:
-                        codes[line] = CODE_OF[Reject.CONFLICT]
-                elif categories[labels.pop()].trains:
-                    for line in lines[1:]:
-                        codes[line] = CODE_OF[Reject.DUPLICATE]
+            found = np.frombuffer(records, _RECORD)
+            if not len(found):
+                continue
+            found = found[np.lexsort((found["line"], found["low"], found["high"]))]
+            is_first = np.ones(len(found), np.bool_)
+            is_first[1:] = (np.diff(found["high"]) != 0) | (np.diff(found["low"]) != 0)
+            first = np.flatnonzero(is_first)
+            photo = np.cumsum(is_first) - 1
+            labels = verdicts[found["line"]] >> 2
+            lowest, highest = np.minimum.reduceat(labels, first), np.maximum.reduceat(labels, first)
+            conflict = (lowest != highest)[photo]
+            verdicts[found["line"][conflict]] = CODE_OF[Reject.CONFLICT]
+            verdicts[found["line"][~conflict & ~is_first & trains[labels]]] = CODE_OF[Reject.DUPLICATE]
 
 
 def settle(codes: bytearray, sums: array[int], reader: KeyReader, blocks: Iterable[Block]) -> None:

@@ -286,23 +286,29 @@ class Distributor:
                 return
         raise ManifestChangedError("The manifest was changed while it was being cleaned; clean it again.")
 
-    def _keep(self, file: Writer, runs: list[bytes]) -> None:
+    def _keep(self, file: Writer, runs: list[memoryview]) -> None:
+        data = b"".join(runs)
         if self._reindex:
-            before = b"".join(runs).split(b"\n")[:-1]
+            before = data.split(b"\n")[:-1]
             after = list(map(self._judge.reindexed, before))
             self.reindexed += sum(map(bytes.__ne__, before, after))
-            runs = [line + b"\n" for line in after]
-        if runs:
-            file.write(b"".join(runs))
+            data = b"".join([line + b"\n" for line in after])
+        if data:
+            file.write(data)
 
     def _reject(self, block: Block, final: Bytes, first_line: int) -> None:
         """Write the rejects of a block whose first line has the number given."""
-        rows = np.flatnonzero(final >= FIRST_REJECT)
+        rejected = final >= FIRST_REJECT
+        rows = np.flatnonzero(rejected)
+        if not len(rows):
+            return
+        lines = Block(*block.runs(rejected))
         told = []
-        for row, code in zip(rows.tolist(), final.take(rows).tolist(), strict=True):
-            number, line = first_line + row, block.line(row)
-            between = self._between.get(code) or _between(code, self._reason(number, line, code))
-            told.append(f'{{"line": {number}{between}{_original(line)}}}\n')
+        for row, number, code, original in zip(
+            range(len(rows)), (rows + first_line).tolist(), final.take(rows).tolist(), _originals(lines), strict=True
+        ):
+            between = self._between.get(code) or _between(code, self._reason(number, lines.line(row), code))
+            told.append(f'{{"line": {number}{between}{original}}}\n')
         self._files.rejects.write("".join(told).encode())
 
     def _reason(self, number: int, line: bytes, code: int) -> str:
@@ -317,8 +323,16 @@ def _between(code: int, reason: str) -> str:
     return f', "code": "{REJECT_CODES[code - FIRST_REJECT]}", "reason": {encode_basestring(reason)}, '
 
 
+def _originals(lines: Block) -> list[str]:
+    """Return rejected lines as their rejects tell them."""
+    if lines.plain.all() and b"\r" not in lines.data:
+        # Nothing but quotation marks is to be escaped: in all lines at once.
+        quoted = lines.data.decode().replace('"', '\\"').split("\n")
+        return [f'"original": "{text}"' for text in quoted[: len(lines)]]
+    return [_original(line) for line in lines.chosen(slice(None))]
+
+
 def _original(line: bytes) -> str:
-    """Return a rejected line as its reject tells it."""
     try:
         return f'"original": {encode_basestring(line.decode())}'
     except UnicodeDecodeError:

@@ -20,7 +20,7 @@ from menulens.core.lines import Candidate, LineJudge, Reject
 from menulens.core.rules import CleaningRules
 from menulens.core.shapes import Fit, Shape, learn, simple_group
 from menulens.core.split import border, grouper, unit_number
-from menulens.core.words import WORD, Bits, Bytes, Memo, Numbers, as_words, hashes, length_before, word_count, words_of
+from menulens.core.words import WORD, Bits, Bytes, Memo, Numbers, as_words, hashes, leading, word_count, words_of
 
 MOST_CATEGORIES = 54
 FIRST_REJECT = MOST_CATEGORIES << 2
@@ -111,8 +111,8 @@ class KeyReader:
 
     def teach(self, block: Block) -> None:
         """Learn shapes from the first lines of a block, without keeping any verdict."""
-        for row in range(min(_LESSON, len(block))):
-            self._parse(block.line(row))
+        for line in block.chosen(slice(_LESSON)):
+            self._parse(line)
 
     def block(self, block: Block) -> tuple[Bytes, npt.NDArray[np.uint32]]:
         """Judge a block of lines: a verdict byte for each, and the hash of its photo's key (0: it has none)."""
@@ -144,8 +144,9 @@ class KeyReader:
                 start[fit.rows], size[fit.rows] = fit.key.start, np.where(good, fit.key.size, 0)
                 left[fit.rows] = False
         parsed: dict[int, str] = {}
-        for row in np.flatnonzero(codes == _UNSURE).tolist():
-            codes[row], key = self._parse(block.line(row))
+        unsure = np.flatnonzero(codes == _UNSURE)
+        for row, line in zip(unsure.tolist(), block.chosen(unsure), strict=True):
+            codes[row], key = self._parse(line)
             if key is not None:
                 parsed[row] = key
         return Judged(codes, start, size, parsed)
@@ -204,13 +205,11 @@ class KeyReader:
         sides = np.zeros(len(start), np.uint8)
         odd = np.arange(len(start))
         if self._simple_group:
-            words = words_of(block.words, start, size, min(_GROUP_WORDS, word_count(size)))
-            length = length_before(words, ord("/"))
-            some, odd = np.flatnonzero(length > 0), np.flatnonzero(length <= 0)
+            length, words = leading(block.words, start, size, ord("/"), _GROUP_WORDS)
+            some, odd = np.flatnonzero(length), np.flatnonzero(length == 0)
             if len(some):
-                at, length = (start, length) if not len(odd) else (start.take(some), length.take(some))
-                count = word_count(length)
-                sides[some] = self._memo_of_groups(count).look(words_of(block.words, at, length, count))
+                words = [word.take(some) for word in words] if len(odd) else words
+                sides[some] = self._memo_of_groups(len(words)).look(words)
         if len(odd):
             places = zip(start.take(odd).tolist(), size.take(odd).tolist(), strict=True)
             # No key holds a line's end (the shape forbids it), so one decoding serves them all.

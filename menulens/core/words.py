@@ -112,20 +112,24 @@ def _equal_bytes(word: Bits, byte: int) -> Bits:
     return ~(((other & _LOW_BITS) + _LOW_BITS) | other | _LOW_BITS)
 
 
-def length_before(words: list[Bits], byte: int) -> Numbers:
-    """Return how many bytes stand before the first of a kind; -1 where there is none in these words."""
-    length = np.full(len(words[0]), -1, np.int64)
-    for place, word in enumerate(words):
-        marks = _equal_bytes(word, byte)
-        lowest = np.bitwise_count((marks & (~marks + _ONE)) - _ONE) >> 3
-        found = marks != 0
-        if place == 0:
-            length = np.where(found, lowest, length)
-        else:
-            length = np.where(found & (length < 0), WORD * place + lowest, length)
-        if (length >= 0).all():
+def leading(text: Bits, start: Numbers, size: Numbers, end: int, most: int) -> tuple[Numbers, list[Bits]]:
+    """Return the length and the words of what stands in each text before the first byte of a kind.
+
+    The length is 0 where that is not found within ``most`` words; its words are of no use then.
+    """
+    length = np.zeros(len(start), np.int64)
+    searching = np.ones(len(start), np.bool_)
+    words: list[Bits] = []
+    for word in gather(text, start, min(most, word_count(size))):
+        words.append(word)
+        marks = _equal_bytes(word, end)
+        before = np.bitwise_count((marks - _ONE) & ~marks) >> 3  # 8 where there is none
+        length += before * searching
+        searching &= before == WORD
+        if not searching.any():
             break
-    return length
+    length[searching | (length >= size)] = 0
+    return length, [word & _MASKS.take(length - WORD * place, mode="clip") for place, word in enumerate(words)]
 
 
 def are_literals(text: Bits, start: Numbers, size: Numbers) -> Flags:
@@ -169,7 +173,7 @@ class Memo:
     """Small numbers known for texts, looked up for a column of them at once.
 
     Every byte of a text counts, so two texts are never taken for one; of two that fall on one place of the table, the
-    later stays.
+    first stays, and for the other its answer is asked for each time.
 
     Parameters
     ----------
@@ -201,8 +205,10 @@ class Memo:
             asked = new.view(f"S{WORD * len(words)}")[:, 0].tolist()  # numpy leaves out zeros at the end
             answers = np.fromiter(map(self._answers.__getitem__, asked), np.uint8, len(asked))
             values[missing] = answers
-            # Each place once, so that all arrays keep the same text.
+            # Each place once, so that all arrays hold the same text.
             places, chosen = np.unique(place.take(missing), return_index=True)
+            free = self._texts[0].take(places) == 0
+            places, chosen = places[free], chosen[free]
             for texts, column in zip(self._texts, new.T, strict=True):
                 texts[places] = column.take(chosen)
             self._values[places] = answers.take(chosen)
