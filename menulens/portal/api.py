@@ -165,8 +165,6 @@ class Api:
             given = [_answer(found, one) for one in body.answers]
             results = answers.record(portal, found, answers.Who(who.id, who.name, who.issuer), given)
             mine, still, total = answers.mine(portal, found, who.id)
-            if not still and any(one.settled for one in results):
-                found = jobs.conclude(portal, found)
             told = [
                 bodies.AnswerResult(id=one.id, status=one.status, code=one.code or None, message=one.message or None)
                 for one in results

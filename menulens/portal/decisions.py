@@ -10,9 +10,9 @@ from menulens.portal import entries, intake, keys
 from menulens.portal import skills as skills_
 from menulens.portal.context import Portal
 from menulens.portal.entries import Kind
-from menulens.portal.model import Item, Job, PortalError, item_id
+from menulens.portal.model import ENDED, Item, Job, PortalError, item_id
 from menulens.portal.reading import count, get, get_item
-from menulens.portal.settling import counts, judged, wanted
+from menulens.portal.settling import Skills, counts, judged, wanted
 from menulens.portal.table import ConditionError, Delete, Put, TableError, Update, Write
 
 _ATTEMPTS: Final = 25
@@ -115,6 +115,21 @@ def withdraw_machine_label(portal: Portal, name: str, item: str, *, model: str) 
 
     try:
         return _change(portal, name, item, "machine", changed, told={"by": model})
+    except _NotNeededError:
+        return None
+
+
+def rejudge(portal: Portal, name: str, item: str, skills: Skills) -> Item | None:
+    """Judge an item's answers anew with what is known of people now; None if that changes nothing."""
+
+    def changed(job: Job, it: Item) -> Item:
+        after = judged(it.with_(), job, skills)
+        if job.state in ENDED or (after.state, after.reason) == (it.state, it.reason):
+            raise _NotNeededError
+        return after
+
+    try:
+        return _change(portal, name, item, "judged", changed, told={})
     except _NotNeededError:
         return None
 

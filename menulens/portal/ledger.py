@@ -15,7 +15,7 @@ from menulens.portal.model import Category, InputPart, Item, ItemState, JobOptio
 
 Read = Callable[[str], bytes]
 
-OF_ITEMS: Final = ("answer", "review", "gold", "machine")
+OF_ITEMS: Final = ("answer", "review", "gold", "machine", "judged")
 """Kinds of entries that tell of one item, with its version and its state after them."""
 
 
@@ -54,6 +54,8 @@ class Ledger:
 
     Attributes
     ----------
+    failed_at
+        When lines that nobody is asked about came in.
     seq
         Number of the last line read; -1 if none.
     """
@@ -66,6 +68,7 @@ class Ledger:
     options: JobOptions = field(default_factory=JobOptions)
     lines: list[Line] = field(default_factory=list)
     items: dict[str, Told] = field(default_factory=dict)
+    failed_at: dict[int, str] = field(default_factory=dict)
     seq: int = -1
     digest: str = ""
 
@@ -106,8 +109,8 @@ def replay(job: str, lines: Iterable[bytes], read: Read, *, through: int | None 
         ledger.attribute, ledger.kind = body["attribute"], body["kind"]
         ledger.categories = [Category.from_json(one) for one in body["categories"]]
         ledger.options = JobOptions.from_json(body["options"])
-    for part in sorted((InputPart.from_json(line["body"]) for line in found.get("items", ())), key=_first_line):
-        _take_part(ledger, part, read)
+    for line in sorted(found.get("items", ()), key=_first_line):
+        _take_part(ledger, line, read)
     for line in found.get("category", ()):
         category = Category.from_json(line["body"])
         ledger.categories[category.index : category.index + 1] = [category]
@@ -121,8 +124,9 @@ def replay(job: str, lines: Iterable[bytes], read: Read, *, through: int | None 
     return ledger
 
 
-def _first_line(part: InputPart) -> int:
-    return part.first_line
+def _first_line(line: Mapping[str, Any]) -> int:
+    first: int = line["body"]["first_line"]
+    return first
 
 
 def _version(line: Mapping[str, Any]) -> int:
@@ -137,6 +141,8 @@ def _apply(told: Told, line: Mapping[str, Any]) -> None:
         told.answers[body["person"]] = body
         if told.settler in ("owner", "machine", "gold"):
             return  # the outcome was there before this answer
+    elif kind == "judged":
+        return  # the same answers, looked at again: the outcome's time is theirs
     elif kind == "gold":
         told.gold = body.get("gold")
     else:
@@ -146,8 +152,9 @@ def _apply(told: Told, line: Mapping[str, Any]) -> None:
     told.said_at = line["at"]
 
 
-def _take_part(ledger: Ledger, part: InputPart, read: Read) -> None:
-    known = {ref for line in ledger.lines if isinstance(ref := intake.parse(line.raw).get(SOURCE_REF), str)}
+def _take_part(ledger: Ledger, line: Mapping[str, Any], read: Read) -> None:
+    part = InputPart.from_json(line["body"])
+    known = {ref for one in ledger.lines if isinstance(ref := intake.parse(one.raw).get(SOURCE_REF), str)}
     contents = []
     for place, sha256 in ((part.manifest, part.sha256), (part.display, part.display_sha256)):
         content = read(place) if place else b""
@@ -163,6 +170,7 @@ def _take_part(ledger: Ledger, part: InputPart, read: Read) -> None:
         known=known,
     )
     ledger.lines.extend(made.lines)
+    ledger.failed_at |= {one.number: line["at"] for one in made.lines if one.failure}
     ledger.items.update({it.id: Told(it) for it in made.items})
 
 

@@ -83,7 +83,7 @@ def of_ledger(ledger: Ledger) -> Rebuilt:
     for line in ledger.lines:
         added = of_line.get(line.number, {})
         if line.failure:
-            added = _failed(ledger, line.failure, "")
+            added = _failed(ledger, line.failure, ledger.failed_at[line.number])
         made.append(with_keys(line.raw, added, ledger.attribute))
     return Rebuilt(ledger, b"".join(line + b"\n" for line in made), outcomes, skills)
 
@@ -147,13 +147,15 @@ def _labeled(ledger: Ledger, index: int, confidence: float, at: str, *, human: b
 
 
 def _failed(ledger: Ledger, reason: str, at: str) -> dict[str, Any]:
-    told = {
-        "failure-reason": reason,
-        "job-name": f"labeling-job/{ledger.job}",
-        "type": task_type(ledger),
-        "human-annotated": "yes",
+    return {
+        ledger.attribute + METADATA_SUFFIX: {
+            "failure-reason": reason,
+            "job-name": f"labeling-job/{ledger.job}",
+            "type": task_type(ledger),
+            "human-annotated": "yes",
+            "creation-date": at.removesuffix("Z"),
+        }
     }
-    return {ledger.attribute + METADATA_SUFFIX: told | ({"creation-date": at.removesuffix("Z")} if at else {})}
 
 
 def task_type(ledger: Ledger) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from menulens.portal import keys, log, rebuild, skills
+from menulens.portal import decisions, keys, log, rebuild, skills
 from menulens.portal.context import Portal
 from menulens.portal.ledger import replay
+from menulens.portal.model import Item, Job
+from menulens.portal.reading import items
+from menulens.portal.settling import Skills, judged
 from menulens.portal.table import Update
 
 FIRST: Final = 40
@@ -16,19 +19,36 @@ GROWTH: Final = 1.25
 """Learn anew when there are so many times the answers of the last time: some forty times for the first 200,000."""
 
 
-def refit(portal: Portal, job: str, lines_sealed: int) -> bool:
-    """Learn anew if enough has come in; return whether it was done.
+def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> int:
+    """Learn anew if enough has come in, and judge the items that people have answered by it.
 
     Parameters
     ----------
-    lines_sealed
+    last_seq
         Number of the log's last line: looking at it costs nothing.
+    anyway
+        Learn from anything new, however little: before a job ends.
+
+    Returns
+    -------
+    int
+        Items that are judged otherwise now: settled with what is known of people, or asked about again.
     """
-    known = portal.table.get(keys.skills(job)) or {}
-    if lines_sealed < max(FIRST, known.get("lines", 0) * GROWTH):
-        return False
-    ledger = replay(job, log.lines(portal, job), portal.storage.read_bytes)
+    known = portal.table.get(keys.skills(job.name)) or {}
+    due = known.get("lines", 0) + 1 if anyway else max(FIRST, known.get("lines", 0) * GROWTH)
+    if last_seq < due:
+        return 0
+    ledger = replay(job.name, log.lines(portal, job.name), portal.storage.read_bytes)
     found, _ = rebuild.consensus(ledger)
     change = {"skills": skills.encoded(found), "lines": ledger.seq}
-    portal.table.write(Update(keys.skills(job), set=change))
-    return True
+    portal.table.write(Update(keys.skills(job.name), set=change))
+    # What the API decides by has fewer digits; here the same.
+    rounded = skills.decoded(skills.encoded(found))
+    return sum(_judge(portal, job, it, rounded) for it in items(portal, job) if it.answers)
+
+
+def _judge(portal: Portal, job: Job, it: Item, found: Skills) -> bool:
+    now = judged(it, job, found)
+    if (now.state, now.reason) == (it.state, it.reason):
+        return False
+    return decisions.rejudge(portal, job.name, it.id, found) is not None

@@ -40,6 +40,10 @@ def seal_all(portal: Portal, names: Collection[str] | None = None) -> dict[str, 
     for job in found:
         if lines := log.seal(portal, job.name):
             written[job.name] = lines
-            refit(portal, job.name, log.head_of(portal, job.name).seq)
+        if job.state == "open":
+            # Before a job ends, its items are judged by all that is known; some may be asked about again.
+            anyway = jobs.progress(portal, job).open == 0
+            if refit(portal, job, log.head_of(portal, job.name).seq, anyway=anyway):
+                written[job.name] = lines + log.seal(portal, job.name)
         jobs.nudge(portal, job)
     return written
