@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from demo import pictures
 from demo.concepts import CONCEPTS, RESTAURANTS
-from menulens.portal.decoding import Caps, make_copy
+from menulens.portal.decoding import fingerprint_of
 from menulens.portal.near_duplicates import (
     GRID,
     LEAST_QUALITY,
@@ -34,10 +34,8 @@ from menulens.portal.near_duplicates import (
     misfit,
 )
 
-CLOSEST: Final = 60
 NO_COLOURS: Final = 1e9
 LIMITS: Final = ((16, NO_COLOURS), (24, NO_COLOURS), (31, NO_COLOURS), (24, 40.0), (31, 30.0), (31, 40.0), (40, 40.0))
-CAPS: Final = Caps(20_000_000, 50_000_000)
 Change = Callable[[Image.Image], Image.Image]
 
 
@@ -98,9 +96,14 @@ Told = tuple[Words, Grids, NDArray[np.int64]]
 Apart = tuple[NDArray[np.int64], Floats]
 
 
+def opened(photo: bytes) -> Image.Image:
+    """Return a photo as it is shown; all of these are smaller than the largest copy."""
+    return ImageOps.exif_transpose(Image.open(io.BytesIO(photo))).convert("RGB")
+
+
 def told(photos: Iterable[bytes]) -> Told:
     """Return hashes [n, 4], colours [n, 64, 3] and qualities [n], made as the portal makes them."""
-    made = [make_copy(photo, CAPS).fingerprint for photo in photos]
+    made = [fingerprint_of(opened(photo)) for photo in photos]
     qualities = np.asarray([one.quality for one in made])
     return hash_words([one.bits for one in made]), colour_grids([one.colours for one in made]), qualities
 
@@ -151,7 +154,7 @@ def measure(name: str, photos: list[bytes]) -> None:
     heading(
         f"{name}: {len(photos)} photos, {np.mean(qualities >= LEAST_QUALITY):.1%} of quality {LEAST_QUALITY} or more"
     )
-    images = [ImageOps.exif_transpose(Image.open(io.BytesIO(photo))).convert("RGB") for photo in photos]
+    images = [opened(photo) for photo in photos]
     for change, (applied, quality) in CHANGES.items():
         row(change, apart(these, told(encoded(applied(image), quality) for image in images)))
     left, right = np.triu_indices(len(words), 1)

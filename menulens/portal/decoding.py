@@ -151,7 +151,7 @@ def _made(data: bytes, kind: photos.Photo, caps: Caps) -> DisplayCopy:
     shown.info.clear()  # a comment would be copied
     target = io.BytesIO()
     shown.save(target, "JPEG", quality=caps.quality, progressive=True, optimize=True, subsampling="4:2:0")
-    return DisplayCopy(target.getvalue(), shown.width, shown.height, _fingerprint(shown))
+    return DisplayCopy(target.getvalue(), shown.width, shown.height, fingerprint_of(shown))
 
 
 def _opened(data: bytes, kind: photos.Photo) -> ImageFile.ImageFile:
@@ -295,7 +295,8 @@ def _orientation(exif: object) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _fingerprint(shown: Image.Image) -> Fingerprint:
+def fingerprint_of(shown: Image.Image) -> Fingerprint:
+    """Return the fingerprint of an upright picture in sRGB."""
     return fingerprint(np.asarray(shown.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)))
 
 
