@@ -162,6 +162,15 @@ def need(beliefs: Sequence[float], skill: Skill | None = None) -> float:
     return min(1.0, max(0.0, (_entropy(told) - noise) / math.log(count)))
 
 
+def worth(skill: Skill, priors: Sequence[float]) -> float:
+    """Return how much a person's answers tell, beside those of the person of ``default_skill``: 0 nothing, 1 as much.
+
+    It sees through people who are right by chance, or by always naming the largest category, which accuracy does not.
+    """
+    usual = need(priors)
+    return need(priors, skill) / usual if usual else 0.0
+
+
 def most_needed(items: Iterable[tuple[str, Sequence[float]]], limit: int, skill: Skill | None = None) -> list[str]:
     """Return the items about which the next answer would tell most, most first; of equals, the lesser name first."""
     ranked = sorted((-need(beliefs, skill), name) for name, beliefs in items)

@@ -6,11 +6,15 @@ comes to that pair gets the same answer, so that two ways are compared on the sa
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import numpy as np
+
+from menulens.labeling import adaptive
+from menulens.labeling.consensus import Answers, dawid_skene_with_prior
 
 Array = np.ndarray[Any, Any]
 
@@ -159,3 +163,130 @@ def _answers(
         # The last category takes what rounding leaves of 1.
         found[:, column] = np.minimum((chances.cumsum(axis=1) < drawn).sum(axis=1), chances.shape[1] - 1)
     return found
+
+
+def ask_fixed(world: World, each: int, seed: int) -> Answers:
+    """Ask so many people about every item, whoever comes by."""
+    generator, paces = np.random.default_rng(seed), world.paces
+    return Answers.of(
+        (_item(item), _name(person), int(world.answers[item, person]))
+        for item in range(len(world.truth))
+        for person in generator.choice(len(paces), size=each, replace=False, p=paces)
+    )
+
+
+@dataclass(slots=True)
+class ByNeed:
+    """Asks as the portal does: items that are begun first, each until it is settled.
+
+    Attributes
+    ----------
+    threshold, max_answers
+        As for ``adaptive.decide``.
+    first, growth
+        People are judged anew, and with them what is settled, after so many answers; then when there are so many times
+        the answers of the last time; and when all is settled.
+    least_worth
+        Who turns out to tell less than this share of what an unknown person tells gets no more work; 0: everybody
+        goes on.
+    """
+
+    world: World
+    threshold: float
+    max_answers: int = 5
+    first: int = 40
+    growth: float = 1.25
+    least_worth: float = 0.0
+    _told: list[dict[str, int]] = field(default_factory=list)
+    _open: set[int] = field(default_factory=set)
+    _skills: Mapping[str, adaptive.Skill] = field(default_factory=dict)
+    _priors: list[float] = field(default_factory=list)
+
+    def ask(self, seed: int) -> Answers:
+        """Ask until every item is settled, or nobody is left who may be asked about the rest."""
+        items, people = self.world.answers.shape
+        categories = self.world.people[0].confusion.shape[0]
+        self._told, self._open = [{} for _ in range(items)], set(range(items))
+        self._skills, self._priors = {}, adaptive.uniform(categories)
+        generator, paces = np.random.default_rng(seed), self.world.paces
+        queue, asked, idle, due = [self._place(item) for item in range(items)], 0, 0, float(self.first)
+        while self._open and idle < 100 * people:
+            person = int(generator.choice(people, p=paces))
+            item = self._next(queue, _name(person))
+            idle = 0 if item is not None else idle + 1
+            if item is None:
+                continue
+            self._told[item][_name(person)] = int(self.world.answers[item, person])
+            asked += 1
+            if self._settled(item):
+                self._open.discard(item)
+            else:
+                heapq.heappush(queue, self._place(item))
+            if asked >= due or not self._open:
+                due = asked * self.growth
+                self._refit(categories)
+                queue = sorted(self._place(item) for item in self._open)
+                worth = [adaptive.worth(self._skills[n], self._priors) if (n := _name(p)) in self._skills else 1.0
+                         for p in range(people)]  # fmt: skip
+                allowed = np.where(np.array(worth) >= self.least_worth, self.world.paces, 0.0)
+                paces = allowed / allowed.sum()
+        return self._answers()
+
+    def _next(self, queue: list[tuple[int, int]], person: str) -> int | None:
+        """Take the first item that a person has not answered."""
+        passed, found = [], None
+        while queue and found is None:
+            place = heapq.heappop(queue)
+            if place[1] not in self._open:
+                continue
+            if person in self._told[place[1]]:
+                passed.append(place)
+            else:
+                found = place[1]
+        for place in passed:
+            heapq.heappush(queue, place)
+        return found
+
+    def _place(self, item: int) -> tuple[int, int]:
+        return -len(self._told[item]), item
+
+    def _settled(self, item: int) -> bool:
+        return adaptive.decide(
+            self._told[item],
+            self._skills,
+            self._priors,
+            threshold=self.threshold,
+            min_answers=1,
+            max_answers=self.max_answers,
+        ).settled
+
+    def _refit(self, categories: int) -> None:
+        start = (self._skills, self._priors)
+        found = dawid_skene_with_prior(self._answers(), categories, start=start)
+        self._skills, self._priors = found.skills(), found.priors.tolist()
+        sure = found.confidence >= self.threshold
+        for at, name in enumerate(found.items):
+            item = int(name)
+            if sure[at] or len(self._told[item]) >= self.max_answers:
+                self._open.discard(item)
+            else:
+                self._open.add(item)
+
+    def _answers(self) -> Answers:
+        return Answers.of(
+            (_item(item), person, label) for item, told in enumerate(self._told) for person, label in told.items()
+        )
+
+
+def accuracy(world: World, items: Sequence[str], labels: Array) -> float:
+    """Return the share of all items whose label is the truth; one that has no label counts as wrong."""
+    places = np.array([int(name) for name in items])
+    return float(np.sum(world.truth[places] == labels) / len(world.truth))
+
+
+def _item(item: int) -> str:
+    return f"{item:06d}"
+
+
+def _name(person: int) -> str:
+    return f"person-{person:03d}"

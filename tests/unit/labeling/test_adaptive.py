@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from menulens.labeling import adaptive
-from menulens.labeling.adaptive import ConsensusError, decide, default_skill, most_needed, need, posteriors, uniform
+from menulens.labeling.adaptive import (
+    ConsensusError,
+    decide,
+    default_skill,
+    most_needed,
+    need,
+    posteriors,
+    uniform,
+    worth,
+)
 from tests.unit.labeling.generators import CATEGORIES, any_labels, any_shares, any_skill
 
 LIMITS = {"threshold": 0.95, "min_answers": 1, "max_answers": 3}
@@ -135,3 +144,12 @@ def should_need_most_where_least_is_known_and_nothing_from_someone_who_guesses()
 def should_order_items_by_need_and_then_by_name() -> None:
     items = [("sure", [0.98, 0.02]), ("b", [0.5, 0.5]), ("a", [0.5, 0.5]), ("likely", [0.8, 0.2])]
     assert most_needed(items, 3) == ["a", "b", "likely"]
+
+
+def should_value_people_by_what_they_tell_and_not_by_how_often_they_are_right() -> None:
+    priors = [0.9, 0.05, 0.05]
+    always_the_largest = [[1.0, 0.0, 0.0]] * 3  # right in nine of ten
+    swapped = [[0.02, 0.96, 0.02], [0.96, 0.02, 0.02], [0.02, 0.02, 0.96]]  # right in one of twenty
+    assert worth(always_the_largest, priors) == pytest.approx(0.0)
+    assert worth(default_skill(3), priors) == pytest.approx(1.0)
+    assert worth(swapped, priors) > 1.5
