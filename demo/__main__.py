@@ -107,9 +107,14 @@ def _summary(outcome: Outcome, report: Path) -> None:
     facts = Table(show_header=False, box=None)
     facts.add_row("photos", f"{outcome.photos:,}, of which {len(outcome.photo_rejects)} turned away before labeling")
     if outcome.people:
-        wrong = sum(person.wrong for person in outcome.people) / max(1, outcome.answers)
+        given = sum(person.answered for person in outcome.people)
+        wrong = sum(person.wrong for person in outcome.people) / max(1, given)
         facts.add_row("labels", f"{outcome.answers:,} answers, {wrong:.1%} of them wrong; agreed labels right: "
                                 f"{outcome.consensus_right}/{outcome.consensus_all}")  # fmt: skip
+    if effort := outcome.effort:
+        alpha = "alpha {:.2f} [{:.2f}, {:.2f}]; ".format(*effort.alpha) if effort.alpha else ""
+        facts.add_row("effort", f"{effort.spared:.0%} fewer answers than three for each photo; {alpha}log of "
+                                f"{effort.log_lines:,} lines {'intact' if effort.intact else 'BROKEN'}")  # fmt: skip
     facts.add_row("dataset", f"{card['kept']} lines kept, {card['rejected']} rejected: {dict(card['reasons'])}")
     for bar in figures(evaluation):
         facts.add_row(bar.name, f"balanced accuracy {bar.value:.3f} {interval(bar)}")

@@ -1,27 +1,33 @@
 """Six scripted annotators: they come in and answer as people do, and are wrong as often as people are.
 
-Each reads its invitation mail, signs in over HTTP with the temporary password, chooses a password of its own, asks for
-tasks, looks at the photo and answers. What it sees in a photo is the truth of the set, confused now and then.
+Each reads its invitation mail, signs in through the hosted pages with the temporary password, chooses a password of its
+own, asks the portal's API for tasks, looks at what it is shown and answers. What it sees in a photo is the truth of the
+set, confused now and then.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import secrets
 import string
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
 import numpy as np
 
+from menulens.client.portal import PortalClient, PortalClientError, label
+from menulens.client.sign_in import PortalSignInError
+
 TASKS_AT_ONCE: Final = 8
-PATIENCE_SECONDS: Final = 60.0
-_PASSWORD: Final = re.compile(r"password (?:is )?(\S+?)[.,]?(?:\s|$)")
+IDLE_SECONDS: Final = 0.4
+_PASSWORD: Final = re.compile(r"temporary password (\S+) \(")
 
 # What is taken for what, and how often among this category's mistakes.
 CONFUSED_WITH: Final[Mapping[str, Mapping[str, float]]] = {
@@ -104,11 +110,12 @@ def new_password() -> str:
     return "aA1!" + "".join(secrets.choice(alphabet) for _ in range(16))
 
 
-async def answer_all(
+def answer_all(
     people: list[Annotator],
     *,
-    endpoint_url: str,
-    labeling_url: str,
+    passwords: Mapping[str, str],
+    portal_url: str,
+    job: str,
     truth: Mapping[str, str],
     finished: Callable[[], bool],
     progress: Callable[[int], None],
@@ -117,81 +124,74 @@ async def answer_all(
 
     Parameters
     ----------
+    passwords
+        Temporary password of each invitation, by address.
     truth
-        SHA-256 of a photo's bytes to its category.
+        SHA-256 of what a person is shown of a photo, to the photo's category.
     progress
-        Called with 1 for each answer that was accepted.
+        Called with the number of answers that were accepted just now.
 
     Raises
     ------
     AnnotatorError
-        If someone has no invitation, is not let in, or an answer is refused.
+        If someone has no invitation, is not let in, or is refused.
     """
-    passwords = await asyncio.to_thread(invitations, endpoint_url)
     uninvited = [person.email for person in people if person.email.lower() not in passwords]
     if uninvited:
         raise AnnotatorError(f"{', '.join(uninvited)}: no invitation with a temporary password was sent.")
+    failed = threading.Event()
+
+    def work(person: Annotator) -> None:
+        try:
+            _work(person, portal_url, passwords[person.email.lower()], job, truth, finished, progress, failed)
+        except BaseException:
+            failed.set()  # all of them stop when one can't go on
+            raise
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        for one in [pool.submit(work, person) for person in people]:
+            one.result()
+
+
+def come_in(portal_url: str, email: str, temporary: str) -> PortalClient:
+    """Sign in as on a first day: the temporary password, then one's own.
+
+    Raises
+    ------
+    AnnotatorError
+        If they are not let in.
+    """
     try:
-        async with asyncio.TaskGroup() as group:
-            for person in people:
-                password = passwords[person.email.lower()]
-                group.create_task(_work(person, labeling_url, password, truth, finished, progress))
-    except ExceptionGroup as faults:
-        # All of them stop when one can't go on; the first tells why.
-        raise AnnotatorError(f"labeling: {faults.exceptions[0]!r}") from faults
+        return PortalClient.signed_in(portal_url, email, temporary, new_password())
+    except PortalSignInError as error:
+        raise AnnotatorError(f"{email} is not let in: {error}") from None
 
 
-async def _work(  # noqa: PLR0917 (one call, above)
-    person: Annotator, url: str, password: str, truth: Mapping[str, str], finished: Callable[[], bool],
-    progress: Callable[[int], None],
+def _work(  # noqa: PLR0917 (one call, above)
+    person: Annotator, url: str, password: str, job: str, truth: Mapping[str, str], finished: Callable[[], bool],
+    progress: Callable[[int], None], failed: threading.Event,
 ) -> None:  # fmt: skip
-    loop = asyncio.get_running_loop()
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
-        http.headers["authorization"] = f"Bearer {await _sign_in(http, person.email, password)}"
-        while not finished():
-            answer = await http.get("/api/tasks", params={"limit": TASKS_AT_ONCE})
-            _check(answer, person)
-            tasks = answer.json()["tasks"]
+    portal = come_in(url, person.email, password)
+    try:
+        while not finished() and not failed.is_set():
+            tasks = portal.lease(job, TASKS_AT_ONCE).tasks
             if not tasks:
-                await asyncio.sleep(0.4)
+                failed.wait(IDLE_SECONDS)
                 continue
-            began = loop.time()
-            for task in tasks:
-                photo = await http.get(task["photo_url"])
-                _check(photo, person)
-                category, said = person.look(photo.content, truth)
-                taken = await http.post(f"/api/tasks/{task['id']}", json={"answer": said})
-                if taken.status_code == httpx.codes.CONFLICT:
-                    continue  # the time for it was over; someone else has it
-                _check(taken, person)
-                person.answered += 1
+            began = time.monotonic()
+            looked = [person.look(portal.photo(task.photo or ""), truth) for task in tasks]
+            answers = [label(task.item, said) for task, (_, said) in zip(tasks, looked, strict=True)]
+            taken = 0
+            for result, (category, said) in zip(portal.record(job, answers), looked, strict=True):
+                if result["status"] == "rejected":
+                    continue  # the time for it was over, or others have settled it
+                taken += 1
                 person.wrong += said != category
                 person.confusions[category, said] += 1
-                progress(1)
-            person.seconds += loop.time() - began
-
-
-async def _sign_in(http: httpx.AsyncClient, email: str, temporary: str) -> str:
-    """Sign in as on a first day: the temporary password, then one's own. Returns the token."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE_SECONDS
-    body = {"username": email, "password": temporary}
-    while True:
-        answer = await http.post("/api/sign-in", json=body)
-        said = answer.json()
-        if "token" in said:
-            return str(said["token"])
-        if said.get("challenge") == "NEW_PASSWORD_REQUIRED":
-            body["new_password"] = new_password()
-            continue
-        if loop.time() > deadline or answer.status_code < 500:
-            raise AnnotatorError(f"{email} is not let in ({answer.status_code}): {said.get('error', said)}")
-        await asyncio.sleep(1.0)
-
-
-def _check(answer: httpx.Response, person: Annotator) -> None:
-    if answer.is_error:
-        raise AnnotatorError(
-            f"{person.email}: {answer.request.method} {answer.request.url.path} was answered "
-            f"{answer.status_code}: {answer.text[:200]}"
-        )
+            person.answered += taken
+            person.seconds += time.monotonic() - began
+            progress(taken)
+    except (PortalClientError, httpx.HTTPError) as error:
+        raise AnnotatorError(f"{person.email}: {error!r}") from error
+    finally:
+        portal.close()

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demo.labeling import Effort
 from demo.report import Outcome, Person, Reject, Stage
 from demo.retrieval import Home, Neighbours, colour_vectors, compare
 from menulens.cloud import Cloud
 from menulens.core import keys
+from menulens.portal import display_index
 from menulens.search.contact_sheet import Cell, PictureError, Strip, display_copy
 from menulens.search.store import StoredVectors, load_vectors, photo_key
 from menulens.storage import Storage, StorageError, join
@@ -37,6 +39,7 @@ def collect(
     training_job: str,
     stages: Sequence[Stage],
     people: Sequence[Person],
+    effort: Effort,
     truth: Mapping[str, str],
     read: Callable[[str], bytes],
     photos: int,
@@ -76,7 +79,10 @@ def collect(
         composed=composed,
         stages=stages,
         photos=photos,
-        photo_rejects=photo_rejects(storage, join(labels_bucket, "inputs", labels.job, keys.REJECTS)),
+        photo_rejects=[
+            *photo_rejects(storage, join(labels_bucket, "inputs", labels.job, keys.REJECTS)),
+            *not_shown(storage, display_index.index(cloud.bucket("labels"), labels.job)),
+        ],
         card=storage.read_json(join(dataset_uri, keys.CARD)),
         line_rejects=(),
         evaluation=evaluation,
@@ -86,6 +92,7 @@ def collect(
         vector_width=int(stored.vectors.shape[1]),
         vector_rejects=rejects_of_vectors,
         people=people,
+        effort=effort,
         consensus_right=sum(truth[photo] == label for photo, label in said.items() if photo in truth),
         consensus_all=len(said.keys() & truth.keys()),
         strips=Strips(stored, near, shown, read, short).choose(classes),
@@ -117,6 +124,15 @@ def photo_rejects(storage: Storage, location: str) -> list[Reject]:
         often[entry["code"]] = often.get(entry["code"], 0) + 1
     entries.sort(key=lambda entry: (often[entry["code"]], entry["code"]))
     return [Reject(_what(entry), entry["code"], entry["reason"]) for entry in entries]
+
+
+def not_shown(storage: Storage, index: str) -> list[Reject]:
+    """Return the photos that nobody could be shown."""
+    return [
+        Reject(photo_key(record["source_ref"]), record["reject"]["code"], record["reject"]["reason"])
+        for record in display_index.read(storage, index)
+        if "reject" in record
+    ]
 
 
 def _what(entry: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, FileSystemLoader
 
+from demo.labeling import Effort
 from menulens.search.contact_sheet import TEMPLATES as SEARCH_TEMPLATES
 from menulens.search.contact_sheet import Strip, environment
 
@@ -78,6 +79,7 @@ class Outcome:
     vector_width: int
     vector_rejects: Sequence[Reject] = ()
     people: Sequence[Person] = ()
+    effort: Effort | None = None
     consensus_right: int = 0
     consensus_all: int = 0
     strips: Sequence[Strip] = ()
@@ -95,7 +97,7 @@ class Outcome:
     @property
     def answers(self) -> int:
         """Answers that annotators gave."""
-        return sum(person.answered for person in self.people)
+        return self.effort.answers if self.effort else sum(person.answered for person in self.people)
 
 
 def figures(evaluation: Mapping[str, Any]) -> list[Bar]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
@@ -34,6 +33,7 @@ from rich.text import Text
 from demo import own, pictures
 from demo.annotators import FAULTLESS, HABITS, Annotator, annotators, answer_all, invitations
 from demo.collect import Labels, collect
+from demo.labeling import Owner, began, output_manifest, shown_truth
 from demo.report import Outcome, Person, Stage
 from demo.watch import POLL_SECONDS, Execution, Look, StageError, Watcher
 from menulens.cli import local
@@ -45,7 +45,7 @@ from menulens.settings import Settings, settings_of
 from menulens.storage import Storage, join
 
 NEEDED_GIB = 3.0
-JOB_ENDED = ("Completed", "Stopped", "Failed")
+JOB_ENDED = ("complete", "stopped")
 PATIENCE = {"label": 900.0, "clean": 300.0, "train": 1200.0, "deploy": 300.0, "vectorise": 600.0}
 
 out = Console(highlight=False)
@@ -149,12 +149,11 @@ class Run:
         cloud.client("stepfunctions").start_execution(
             stateMachineArn=cloud.state_machine_arn("label"), input=json.dumps({"photos": settings.photos.prefix})
         )
-        people = self._label(watcher, files, truth, bars)
+        people, job, owner = self._label(watcher, since, truth, bars)
+        ended = datetime.now(UTC)
         label = self._wait(watcher, "label", "label: the execution ends", Look, bars)
-        job = watcher.labeling_job()
-        assert job is not None
-        self.note("labeling", job["CreationTime"], job.get("LabelingJobEndTime") or job["LastModifiedTime"],
-                  f"{sum(person.answered for person in people):,} answers" if people else "by hand")  # fmt: skip
+        effort = owner.effort(job["job"])
+        self.note("labeling", began(job), ended, f"{effort.answers:,} answers" if people else "by hand")
         clean = self._wait(watcher, "clean", "cleaning", Look, bars)
         self.note("cleaning", clean.began, clean.ended, _dataset_of(clean, label))
         training = settings.training
@@ -176,9 +175,8 @@ class Run:
             dataset = _dataset_of(clean, label)
             outcome = collect(
                 cloud,
-                labels=Labels(
-                    job["LabelingJobName"], job["LabelingJobOutput"]["OutputDatasetS3Uri"], job["LabelAttributeName"]
-                ),
+                labels=Labels(job["job"], output_manifest(cloud, job["job"]), settings.labeling.label_attribute),
+                effort=effort,
                 dataset_uri=f"s3://{cloud.bucket('datasets')}/{dataset}/",
                 training_job=trained["TrainingJobName"],
                 stages=self.stages,
@@ -211,75 +209,75 @@ class Run:
         return execution
 
     def _label(
-        self, watcher: Watcher, files: dict[str, Path], truth: dict[str, str], bars: Progress
-    ) -> list[Annotator]:
+        self, watcher: Watcher, since: datetime, truth: dict[str, str], bars: Progress
+    ) -> tuple[list[Annotator], dict[str, Any], Owner]:
         """Answer until the labeling job has ended: by script, or let the person do it."""
         settings = watcher.cloud.settings
         task = bars.add_task("labeling", total=None, doing="looking through the photos")
-        while (job := watcher.labeling_job()) is None:
+        description = _cloud_of(self.state)
+        url, passwords = description["labeling_url"], invitations(description["endpoint_url"])
+        if not settings.labeling.owners or settings.labeling.owners[0].lower() not in passwords:
+            raise StageError("labeling: no owner was invited; name one in labeling.owners of config/local.toml.")
+        name = settings.labeling.owners[0]
+        owner = Owner.come_in(url, name, passwords[name.lower()], since)
+        while (job := owner.job()) is None:
             if (failure := watcher.failed("label")) is not None:
                 raise StageError(failure)
-            time.sleep(0.5)
-        total = (len(files)) * settings.labeling.workers_per_photo
-        description = _cloud_of(self.state)
+            time.sleep(POLL_SECONDS)
         if not truth:
-            self._invite(description, settings)
+            self._invite(url, passwords, settings)
         people: list[Annotator] = []
         leave = threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            following = pool.submit(_follow, watcher, leave, bars, task, not truth)
+            following = pool.submit(_follow, owner, leave, bars, task, "waiting for you" if not truth else "answering")
             try:
                 if truth:
                     people = annotators(list(settings.labeling.members), habits=FAULTLESS if self.photos else HABITS)
-                    bars.update(task, total=total, completed=0, doing=f"{len(people)} annotators answer")
-                    shown = {hashlib.sha256(files[key].read_bytes()).hexdigest(): said for key, said in truth.items()}
-                    asyncio.run(
-                        answer_all(
-                            people,
-                            endpoint_url=description["endpoint_url"],
-                            labeling_url=description["labeling_url"],
-                            truth=shown,
-                            finished=following.done,
-                            progress=lambda more: bars.advance(task, more),
-                        )
+                    bars.update(task, total=job["total"], completed=0, doing=f"{len(people)} annotators answer")
+                    answer_all(
+                        people,
+                        passwords=passwords,
+                        portal_url=url,
+                        job=job["job"],
+                        truth=shown_truth(watcher.cloud, job["job"], truth),
+                        finished=following.done,
+                        progress=lambda _: None,
                     )
-                following.result()
+                ended = following.result()
             finally:
                 leave.set()
-        if (job := watcher.labeling_job()) is not None and job["LabelingJobStatus"] != "Completed":
-            raise StageError(f"labeling: {job['LabelingJobStatus']}: {job.get('FailureReason', 'no reason given')}")
-        done = bars.tasks[bars.task_ids.index(task)].completed
-        bars.update(task, total=done or 1, completed=done or 1, doing="done")
-        return people
+        bars.update(task, total=job["total"] or 1, completed=job["total"] or 1, doing="done")
+        return people, ended, owner
 
-    def _invite(self, description: dict[str, Any], settings: Settings) -> None:
+    def _invite(self, url: str, passwords: Mapping[str, str], settings: Settings) -> None:
         """Show a person where to label, and how to come in."""
-        passwords = invitations(description["endpoint_url"])
-        lines = [f"Please label your photos at [bold]{description['labeling_url']}[/]", ""]
+        lines = [f"Please label your photos at [bold]{url}[/]", ""]
         lines += [
-            f"sign in as  {member}\npassword    {passwords.get(member.lower(), 'already changed at the first sign-in')}"
-            for member in settings.labeling.members
+            f"sign in as  {member}\npassword    {escape(passwords.get(member.lower(), 'already changed'))}"
+            for member in (*settings.labeling.members[:2], *settings.labeling.owners[:1])
         ]
         lines.append(
-            "\nThe first sign-in asks for a password of your own. The chain goes on when the last one is done."
+            "\nThe first sign-in asks for a password of your own. The last one is the owner: "
+            f"{url}/owner.html shows how it goes.\nThe chain goes on when the last photo is done."
         )
         err.print(Panel("\n".join(lines), title="your turn", expand=False))
         import webbrowser  # noqa: PLC0415 (only here is a browser opened)
 
         if sys.stdin.isatty():
-            webbrowser.open(description["labeling_url"])
+            webbrowser.open(url)
 
 
-def _follow(watcher: Watcher, leave: threading.Event, bars: Progress, task: TaskID, show: bool) -> None:
-    """Look at the labeling job until it has ended, or until told to leave."""
+def _follow(owner: Owner, leave: threading.Event, bars: Progress, task: TaskID, doing: str) -> dict[str, Any]:
+    """Look at the labeling job until it has ended, or until told to leave; return it as it was then."""
+    job: dict[str, Any] = {}
     while not leave.wait(POLL_SECONDS):
-        job = watcher.labeling_job()
-        if job is None or job["LabelingJobStatus"] in JOB_ENDED:
-            return
-        if show:
-            counters = job["LabelCounters"]
-            done, left = counters["TotalLabeled"], counters["Unlabeled"]
-            bars.update(task, total=done + left, completed=done, doing="waiting for you")
+        job = owner.job() or job
+        if job.get("state") in JOB_ENDED:
+            break
+        if job:
+            text = f"{doing}, {job['answers']:,} answers"
+            bars.update(task, total=job["total"], completed=job["done"], doing=text)
+    return job
 
 
 def _dataset_of(clean: Execution, label: Execution) -> str:

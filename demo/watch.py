@@ -107,16 +107,6 @@ class Watcher:
                 )
         return None
 
-    def labeling_job(self) -> dict[str, Any] | None:
-        """Return the labeling job of this run, as described; None before it is there."""
-        sagemaker = self.cloud.client("sagemaker")
-        jobs = sagemaker.list_labeling_jobs(SortBy="CreationTime", SortOrder="Descending")["LabelingJobSummaryList"]
-        recent = [job for job in jobs if job["CreationTime"] >= self.since]
-        if not recent:
-            return None
-        described: dict[str, Any] = sagemaker.describe_labeling_job(LabelingJobName=recent[0]["LabelingJobName"])
-        return described
-
     def training_job(self) -> dict[str, Any] | None:
         """Return the training job of this run, as described; None before it is there."""
         sagemaker = self.cloud.client("sagemaker")

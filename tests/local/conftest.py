@@ -26,7 +26,7 @@ from menulens.local.lifecycle import start_server, stop
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/service-role/jobs"
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class Room:
     """A running local cloud."""
 

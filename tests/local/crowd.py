@@ -7,7 +7,8 @@ import struct
 import uuid
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,9 @@ def label_all(people: list[Person], job: str, choose: Callable[[Person, Task], s
                 assert person.answer(task, choose(person, task)).status == "accepted"
 
 
-def gather(cloud: Room) -> Crowd:
-    """Make what a portal stands on, and a work team."""
-    config = LocalConfig(state=Path(), port=cloud.port, labeling_port=1)
-    portal = portal_of(config)
+@cache
+def _gathered(port: int, cloud: Room) -> Crowd:
+    portal = portal_of(LocalConfig(state=Path(), port=port, labeling_port=1))
     cloud.client("dynamodb").create_table(**definition(portal.table.name))
     s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
     for room in ("answers", "labels"):
@@ -157,3 +157,9 @@ def gather(cloud: Room) -> Crowd:
         MemberDefinitions=[{"CognitoMemberDefinition": definition_}],
     )["WorkteamArn"]
     return Crowd(s3, sagemaker, portal, team)
+
+
+def gather(cloud: Room, bucket: str = "") -> Crowd:
+    """Make what a portal stands on, and a work team; once for a cloud."""
+    crowd = _gathered(cloud.port, cloud)
+    return replace(crowd, bucket=bucket or crowd.portal.labels_bucket)

@@ -18,15 +18,9 @@ from tests.local.conftest import ROLE, Room, any_name, wait_until
 from tests.local.crowd import Crowd, gather, label_all
 
 
-@pytest.fixture(scope="session")
-def crowd_without_bucket(cloud: Room) -> Crowd:
-    return gather(cloud)
-
-
 @pytest.fixture
-def crowd(crowd_without_bucket: Crowd, bucket: str) -> Crowd:
-    crowd_without_bucket.bucket = bucket
-    return crowd_without_bucket
+def crowd(cloud: Room, bucket: str) -> Crowd:
+    return gather(cloud, bucket)
 
 
 def should_have_one_workforce_in_a_region(crowd: Crowd) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from demo.annotators import CONFUSED_WITH, HABITS, Annotator, AnnotatorError, Habits, annotators, invitations
 from demo.concepts import SHARES
+from stacks.workforce_stack import INVITATION
 
 
 def any_photos(count: int, category: str = "fruit") -> dict[bytes, str]:
@@ -75,11 +76,10 @@ def should_name_only_known_categories_in_confusions():
 
 def should_read_the_temporary_password_out_of_the_invitation_mail():
     password = "Zx9!a(b)c.d;eQ"
-    text = (
-        f"You are invited to label menu photos. Sign in as Aki@example.com with the temporary password {password} "
-        "(valid for 7 days); you then choose a password of your own."
-    )
-    body = json.dumps({"messages": {"000000000000": [{"To": ["Aki@example.com"], "BodyText": text, "BodyHtml": None}]}})
+    # The mail as the stack words it.
+    html = INVITATION.format(address="http://127.0.0.1:4580/")
+    html = html.replace("{username}", "Aki@example.com").replace("{####}", password)
+    body = json.dumps({"messages": {"000000000000": [{"To": ["Aki@example.com"], "BodyText": "", "BodyHtml": html}]}})
 
     class Mails(BaseHTTPRequestHandler):
         def do_GET(self):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from demo.labeling import Effort
 from demo.report import Bar, Outcome, Person, Reject, Stage, duration, figures, matrix, render
 from menulens.search.contact_sheet import Cell, Strip
 
@@ -57,6 +58,7 @@ def any_outcome(**changes) -> Outcome:
         alike=[Bar("this model's vectors", 0.814, 0.79, 0.83, ours=True), Bar("chance", 0.26, 0.26, 0.26)],
         alike_elsewhere=[Bar("this model's vectors", 0.743, 0.71, 0.77, ours=True), Bar("chance", 0.25, 0.25, 0.25)],
         labeled_by="six people",
+        effort=Effort(802, 790, 1402, 7, (0.861, 0.841, 0.882), 1431, intact=True),
     )
     return replace(outcome, **changes)
 
@@ -66,6 +68,7 @@ def should_show_the_figures_of_the_run():
 
     for text in (
         "823", "91.4 %", "0.914", "[0.861, 0.957]", "0.387",
+        "1,402", "42 %", "2,406", "0.86", "[0.84, 0.88]", "intact", "1,431",
         "Labeled by six people", "0.814", "[0.790, 0.830]", "0.743", "[0.710, 0.770]", "0.260", "0.250",
         "790 of 800", "98.8 %", "2.5 %",
         "conflict", "2 min 36 s", "815", "1280", "label-abc-train", "meal ✗",

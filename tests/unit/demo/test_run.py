@@ -75,17 +75,18 @@ def should_say_before_anything_starts_what_is_missing(tmp_path, monkeypatch):
 def should_follow_a_labeling_job_to_its_end_and_leave_when_told(monkeypatch):
     monkeypatch.setattr(demo_run, "POLL_SECONDS", 0.0)
     looks = [
-        {"LabelingJobStatus": "InProgress", "LabelCounters": {"TotalLabeled": 3, "Unlabeled": 57}},
-        {"LabelingJobStatus": "InProgress", "LabelCounters": {"TotalLabeled": 60, "Unlabeled": 0}},
-        {"LabelingJobStatus": "Completed"},
+        {"state": "open", "done": 3, "total": 60, "answers": 5},
+        {"state": "paused", "done": 60, "total": 60, "answers": 81},
+        {"state": "complete", "done": 60, "total": 60, "answers": 82},
     ]
-    watcher = SimpleNamespace(labeling_job=lambda: looks.pop(0))
-    shown: list[tuple[int, int]] = []
-    bars = SimpleNamespace(update=lambda _task, *, total, completed, doing: shown.append((completed, total)))
+    owner = SimpleNamespace(job=lambda: looks.pop(0))
+    shown: list[tuple[int, int, str]] = []
+    bars = SimpleNamespace(update=lambda _task, *, total, completed, doing: shown.append((completed, total, doing)))
 
-    _follow(watcher, threading.Event(), bars, 0, True)  # type: ignore[arg-type]
+    ended = _follow(owner, threading.Event(), bars, 0, "answering")  # type: ignore[arg-type]
 
-    assert shown == [(3, 60), (60, 60)]
+    assert shown == [(3, 60, "answering, 5 answers"), (60, 60, "answering, 81 answers")]
+    assert ended["answers"] == 82
     leave = threading.Event()
     leave.set()
-    _follow(SimpleNamespace(), leave, bars, 0, True)  # type: ignore[arg-type]
+    assert _follow(SimpleNamespace(), leave, bars, 0, "") == {}  # type: ignore[arg-type]
