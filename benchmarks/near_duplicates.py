@@ -29,6 +29,7 @@ from menulens.portal.near_duplicates import (
     Grids,
     Words,
     colour_grids,
+    distances,
     hash_words,
     leaders,
     misfit,

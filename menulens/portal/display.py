@@ -214,7 +214,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 def _text(source: str) -> str:
     text = _seen(source)
-    if not text:
+    if all(unicodedata.category(character)[0] in "CZ" for character in text):  # spaces, marks without a shape
         raise NotShownError(DisplayFault.EMPTY_TEXT, "There is nothing to read in it.")
     if len(text) > LONGEST_TEXT:
         raise NotShownError(
