@@ -1,1 +1,1 @@
-"""What every interpreter can run: standard library only, imported by everything, importing nothing else."""
+"""What is imported by everything and imports nothing of ours: standard library, and numpy in the cleaning."""

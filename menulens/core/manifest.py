@@ -1,11 +1,12 @@
 r"""Cleaning: an augmented manifest in; training and evaluation manifests, rejects and a card out.
 
 Two passes (a third where photos are doubled, more where the split of a small dataset must be evened out), each
-streaming: memory holds five bytes a line. Kept lines are the input's bytes; a last line without ``\n`` gets one. What
-is published is published whole, ``card.json`` last: where there is a card, everything beside it is finished.
+streaming: memory holds five bytes a line, and as many again while doubles are looked for. Kept lines are the input's
+bytes; a last line without ``\n`` gets one. What is published is published whole, ``card.json`` last: where there is a
+card, everything beside it is finished.
 
 The gateway to files and objects is given by the caller (:class:`menulens.storage.Storage` fits), because this package
-imports nothing but the standard library.
+imports nothing but the standard library and numpy.
 """
 
 from __future__ import annotations

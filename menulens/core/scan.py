@@ -33,11 +33,12 @@ _UNSURE = 255  # only parsing can tell
 _YES = np.uint64(int.from_bytes(b"yes", "little"))
 _MOST_CACHED = 1 << 16
 _SHAPES = 8
+_MOST_SKIPPED = 127
 _LESSON = 64  # lines of the first block that teach shapes
 _NAME_WORDS = 4  # a longer class-name is parsed
 _LABEL_BITS = 10
 _GROUP_WORDS = 8  # a longer restaurant's side is looked up by itself
-_GROUP_BITS = 17
+_GROUP_BITS = 17  # of the table for restaurants of up to eight bytes
 
 
 class _Answers(dict[bytes, int]):
@@ -87,6 +88,7 @@ class KeyReader:
         self._border = border(rules)
         self._sides = _Answers(self._side_of_group)
         self._shapes: list[Shape] = []
+        self._patience = self._skipped = 0
         self._prefix = rules.photo_prefix.encode()
         self._labels = {
             is_string: [Memo(1 + words, _LABEL_BITS, answers) for words in range(_NAME_WORDS + 1)]
@@ -189,10 +191,17 @@ class KeyReader:
         return CODE_OF[verdict.code], None
 
     def _learn(self, line: bytes, *, labeled: bool) -> None:
-        if sum(shape.labeled == labeled for shape in self._shapes) < _SHAPES:
+        if self._skipped < self._patience:
+            self._skipped += 1
+        elif sum(shape.labeled == labeled for shape in self._shapes) < _SHAPES:
             learned = learn(line, self.rules, labeled=labeled)
             if learned and all(shape.pattern != learned.pattern for shape in self._shapes):
                 self._shapes.append(learned)
+                self._patience = 0
+            else:
+                # Learning takes longer than parsing: lines that teach nothing are asked less and less often.
+                self._patience = min(2 * self._patience + 1, _MOST_SKIPPED)
+            self._skipped = 0
 
     def _hashes(self, keys: list[bytes]) -> npt.NDArray[np.uint32]:
         """Hash keys as they are hashed in a block: without the rules' prefix."""
@@ -209,7 +218,7 @@ class KeyReader:
             some, odd = np.flatnonzero(length), np.flatnonzero(length == 0)
             if len(some):
                 words = [word.take(some) for word in words] if len(odd) else words
-                sides[some] = self._memo_of_groups(len(words)).look(words)
+                sides[some] = self._look_groups_up(words)
         if len(odd):
             places = zip(start.take(odd).tolist(), size.take(odd).tolist(), strict=True)
             # No key holds a line's end (the shape forbids it), so one decoding serves them all.
@@ -217,10 +226,13 @@ class KeyReader:
             sides[odd] = [self._side(key) for key in text.split("\n")]
         return sides
 
-    def _memo_of_groups(self, words: int) -> Memo:
-        if words not in self._known_groups:
-            self._known_groups[words] = Memo(words, _GROUP_BITS, self._sides)
-        return self._known_groups[words]
+    def _look_groups_up(self, words: list[Bits]) -> Bytes:
+        # 1, 2, 4 or 8 words: few tables, each of them of the same bytes.
+        doublings = (len(words) - 1).bit_length()
+        if doublings not in self._known_groups:
+            self._known_groups[doublings] = Memo(1 << doublings, _GROUP_BITS - doublings, self._sides)
+        nothing = np.zeros(len(words[0]), np.uint64)
+        return self._known_groups[doublings].look(words + [nothing] * ((1 << doublings) - len(words)))
 
     def _side(self, key: str) -> int:
         group = self._group(key)

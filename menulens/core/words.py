@@ -60,9 +60,8 @@ def gather(text: Bits, start: Numbers, count: int) -> Iterator[Bits]:
     shift = ((start & 7) << 3).astype(np.uint64)
     back = _FULL - shift
     here = text.take(place, mode="clip")
-    for _ in range(count):
-        place += 1
-        after = text.take(place, mode="clip")
+    for further in range(1, count + 1):
+        after = text[min(further, len(text) - 1) :].take(place, mode="clip")
         yield (here >> shift) | (after << back)  # by 64 bits gives 0, as numpy defines it
         here = after
 

@@ -1,4 +1,4 @@
-"""Lines judged in columns: always as parsing judges them, whatever stands in them, and without parsing the usual ones."""
+"""Lines judged in columns: always as parsing judges them, and without parsing the usual ones."""
 
 import io
 import json
@@ -262,3 +262,26 @@ def should_never_take_one_text_for_another(drawn: list[list[str]], bits: int) ->
         texts = [text.encode()[:16] for text in some]
         at = columns(texts)
         assert memo.look(words.words_of(*at, 2)).tolist() == [answers[text] for text in texts]
+
+
+def should_learn_a_form_that_comes_after_many_that_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = [json.dumps(any_record(f"photos/r1/{number}.jpg") | {"box": [1, number]}).encode() for number in range(3_000)]
+    usual = [json.dumps(any_record(f"photos/r2/{number}.jpg")).encode() for number in range(3_000)]
+    lessons: list[bytes] = []
+    learn = scanning.learn
+
+    def counted(line: bytes, rules: CleaningRules, *, labeled: bool) -> Any:
+        lessons.append(line)
+        return learn(line, rules, labeled=labeled)
+
+    monkeypatch.setattr(scanning, "learn", counted)
+    reader = scanning.KeyReader(any_rules())
+    reader.block(Block(of_lines(odd)))
+    assert len(lessons) < 50
+    reader.block(Block(of_lines(usual[:200])))
+    parsed: list[bytes] = []
+    judge = scanning.LineJudge.judge
+    monkeypatch.setattr(scanning.LineJudge, "judge", lambda self, line: parsed.append(line) or judge(self, line))
+    codes, _ = reader.block(Block(of_lines(usual[200:])))
+    assert not parsed
+    assert set(codes >> 2) == {0}
