@@ -50,5 +50,7 @@ export function gauge(value, low, high, zones, label) {
 
 /** A horizontal bar of a share. */
 export function share(value, label) {
-  return chart(100, 6, label, s("rect", { width: 100, height: 6, rx: 3, class: "bar-none" }), s("rect", { width: Math.max(value > 0 ? 1 : 0, 100 * value), height: 6, rx: 3, class: "bar-full" }));
+  const drawn = chart(100, 6, label, s("rect", { width: 100, height: 6, class: "bar-none" }), s("rect", { width: Math.max(value > 0 ? 1 : 0, 100 * value), height: 6, class: "bar-full" }));
+  drawn.classList.add("share");
+  return drawn;
 }

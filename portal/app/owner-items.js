@@ -77,7 +77,7 @@ export function itemsView(page, body) {
       const { items } = await get(`${page.path}/items?${new URLSearchParams({ limit: PAGE, after: last ?? "", category, state })}`);
       return { items, next: items.length === PAGE ? items.at(-1).item : null };
     }, t("owner.items.none"));
-    page.act(more);
+    page.read(more);
   };
   draw();
 }
@@ -85,7 +85,7 @@ export function itemsView(page, body) {
 export function goldView(page, body) {
   const { job } = page;
   const draw = async () => {
-    const found = await page.act(() => get(`${page.path}/gold`));
+    const found = await page.read(() => get(`${page.path}/gold`));
     if (!found) return;
     const told = (item) => {
       const said = item.answers.filter((one) => one.kind === "label");
@@ -110,7 +110,7 @@ export function groupsView(page, body) {
   body.append(list, foot);
   let after = "";
   const more = async () => {
-    const found = await page.act(() => get(`${page.path}/groups?limit=10&after=${after}`));
+    const found = await page.read(() => get(`${page.path}/groups?limit=10&after=${after}`));
     if (!found) return;
     list.append(...found.groups.map((group) => groupCard(page, group)));
     after = found.next ?? "";
@@ -155,7 +155,7 @@ export function rejectsView(page, body) {
   body.append(h("p.soft", {}, t("owner.rejects.what")), head, list, foot);
   let start = 0;
   const more = async () => {
-    const found = await page.act(() => get(`${page.path}/rejects?limit=50&start=${start}`));
+    const found = await page.read(() => get(`${page.path}/rejects?limit=50&start=${start}`));
     if (!found) return;
     head.replaceChildren(...Object.entries(found.codes).map(([code, n]) => h("span.chip", {}, `${code}: ${number(n)}`)));
     list.append(...found.rejects.map((one) => h("li.card.reject", {}, h("strong.name", {}, one.source.split("/").at(-1) || one.source), h("span.chip.bad", {}, one.code), h("p", {}, one.reason), h("p.soft.small.name", {}, one.source))));

@@ -121,7 +121,7 @@ function settings(page, open) {
     ...Object.entries(job.progress.settlers).map(([who, n]) => [t(`owner.settler.${who}`), number(n)]),
   ];
   const check = button(t("owner.log.check"), async () => {
-    const found = await page.act(() => get(`${page.path}/log/verify`));
+    const found = await page.read(() => get(`${page.path}/log/verify`));
     if (!found) return;
     result.replaceChildren(found.intact
       ? h("p.note", {}, t("owner.log.intact", { lines: found.lines, segments: found.segments }))

@@ -2,7 +2,7 @@
 
 import { get, post, put } from "./api.js";
 import { shortcutsOn } from "./choices.js";
-import { h, toast } from "./dom.js";
+import { h, openSheet, toast } from "./dom.js";
 import { number, pick, t } from "./i18n.js";
 import { share } from "./owner-charts.js";
 import { asked, button, named, percent, picture, prefetch, reasonText } from "./owner-parts.js";
@@ -35,7 +35,7 @@ class Deciding {
   async fill() {
     if (this.items.length < 3) {
       const known = new Set([...this.items.map((one) => one.item), ...this.later, ...this.done.map((one) => one.item)]);
-      const found = await this.page.act(() => this.fetchMore([...known]), "").catch(() => null);
+      const found = await this.page.read(() => this.fetchMore([...known]));
       if (found) {
         const fresh = found.items.filter((one) => !known.has(one.item));
         this.items.push(...fresh);
@@ -119,7 +119,7 @@ class Deciding {
         this.items = this.items.filter((one) => one.item !== item.item);
         toast(t("owner.changed"));
         await this.fill();
-      } else await this.page.act(() => Promise.reject(error));
+      } else await this.page.read(() => Promise.reject(error));
     } finally {
       this.busy = false;
     }
@@ -205,7 +205,6 @@ export function answersTable(job, item) {
 
 /** Ask for a category; resolves with its key, or "" when the person changed their mind. */
 export async function pickCategory(job, title, note, likely = "") {
-  const { openSheet } = await import("./dom.js");
   let sheet;
   const choices = job.categories.map((one) => h(`button.button.pick${one.key === likely ? ".likely" : ""}`, { type: "button", on: { click: () => sheet.close(one.key) } },
     h("span.emoji", { "aria-hidden": "true" }, emojiOf(one)), h("span", {}, pick(one))));

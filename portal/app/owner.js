@@ -4,7 +4,7 @@ import { explain, get, post } from "./api.js";
 import { finishSignIn, person, signIn, SignInNeededError, signOut } from "./auth.js";
 import { glyph, h, toast } from "./dom.js";
 import { loadWords, number, pick, t } from "./i18n.js";
-import { itemsView, goldView, groupsView, rejectsView } from "./owner-items.js";
+import { goldView, groupsView, itemsView, rejectsView } from "./owner-items.js";
 import { overview } from "./owner-overview.js";
 import { asked, button, confirmed, percent, stateChip } from "./owner-parts.js";
 import { peopleView } from "./owner-people.js";
@@ -41,6 +41,16 @@ class Page {
       }
       await refresh(true);
       return answer ?? true;
+    } catch (error) {
+      trouble(error);
+      return null;
+    }
+  }
+
+  /** Ask for something; what goes wrong is told, and the answer is null then. */
+  async read(task) {
+    try {
+      return await task();
     } catch (error) {
       trouble(error);
       return null;
@@ -187,6 +197,7 @@ function showJob(page, view) {
   const tabs = h("nav.tabs", { "aria-label": t("owner.views") });
   const body = h("div.view");
   frame(pick(job, "title") || job.job, head, tabs, body);
+  document.getElementById("content").dataset.view = view;
   const drawFrame = () => {
     head.replaceChildren(...jobHead(page));
     tabs.replaceChildren(h("ul", {}, Object.keys(VIEWS).map((one) => tab(page, one, view))));

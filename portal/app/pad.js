@@ -63,7 +63,7 @@ export class Pad {
   }
 
   focus() {
-    this.#buttons[0]?.focus();
+    this.#buttons.find((button) => !button.disabled)?.focus();
   }
 }
 

@@ -44,6 +44,7 @@ export class Stage {
     if (old?.firstChild === content) return;
     this.#zoom = { scale: 1, x: 0, y: 0 };
     this.#gesture = null;
+    this.element.classList.remove("zoomed");
     this.#layer = h("div.layer", {}, content);
     if (content.naturalWidth) content.style.setProperty("--ratio", content.naturalWidth / content.naturalHeight);
     this.layers.prepend(this.#layer);

@@ -20,14 +20,14 @@ export class Store {
   }
 
   static async open() {
-    const opening = indexedDB.open(NAME, VERSION);
-    opening.addEventListener("upgradeneeded", () => {
-      const database = opening.result;
-      database.createObjectStore("outbox", { keyPath: "seq", autoIncrement: true }).createIndex("person", "person");
-      database.createObjectStore("tasks", { keyPath: ["person", "job", "item"] }).createIndex("job", ["person", "job"]);
-      database.createObjectStore("kept");
-    });
     try {
+      const opening = indexedDB.open(NAME, VERSION);
+      opening.addEventListener("upgradeneeded", () => {
+        const database = opening.result;
+        database.createObjectStore("outbox", { keyPath: "seq", autoIncrement: true }).createIndex("person", "person");
+        database.createObjectStore("tasks", { keyPath: ["person", "job", "item"] }).createIndex("job", ["person", "job"]);
+        database.createObjectStore("kept");
+      });
       return new Store(await settled(opening));
     } catch (error) {
       throw new StorageError(error);

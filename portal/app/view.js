@@ -160,7 +160,7 @@ export class WorkView {
 
   /** Ask for the first, then for the second choice of "hard to say"; null ends the asking. */
   hard(choice, does) {
-    const had = this.prompt.contains(document.activeElement) || document.activeElement === document.body;
+    const had = this.prompt.contains(document.activeElement);
     this.prompt.hidden = !choice;
     this.element.classList.toggle("hard", Boolean(choice));
     this.pad.except(choice?.first?.key ?? null);

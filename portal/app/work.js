@@ -29,6 +29,7 @@ export class Work {
   #jobAt = -Infinity;
   #session = new Session();
   #shown = null; // the item on the stage, or the name of what is there instead
+  #seen = null; // the task that was shown last, and since when
   #shownAt = -Infinity;
   #busy = false;
   #paused = false;
@@ -173,8 +174,9 @@ export class Work {
     const content = this.#content(task);
     if (!content) return void this.#loading();
     this.#view.item(task, content, this.#job.context_keys ?? [], this.#direction);
+    if (this.#seen !== task) this.#shownAt = performance.now();
+    this.#seen = task;
     this.#shown = task.item;
-    this.#shownAt = performance.now();
     this.#app.firstPhoto();
   }
 

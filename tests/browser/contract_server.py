@@ -174,7 +174,7 @@ class ContractServer:
             return JSONResponse({"message": "Unauthorized"}, 401)
         job = self.jobs.get(request.path_params["job"])
         if job is None:
-            return JSONResponse({"error": {"code": "not_found", "message": "no such job"}}, 404)
+            return JSONResponse({"error": {"code": "no-job", "message": "no such job"}}, 404)
         return JSONResponse({"job": job.name, "state": job.state, **job.definition})
 
     async def _leases(self, request: Request) -> Response:
@@ -222,10 +222,10 @@ class ContractServer:
             return {"id": answer["id"], "status": "duplicate"}
         counted = job.answers.setdefault(answer["item"], [])
         if counted and answer.get("replaces") != counted[-1]["id"]:
-            return {"id": answer["id"], "status": "rejected", "code": "already_answered", "message": "answered before"}
+            return {"id": answer["id"], "status": "rejected", "code": "answered", "message": "answered before"}
         self.accepted[answer["id"]] = {**answer, "job": job.name}
         counted[:] = [answer]
-        if job.settled() == len(job.items):
+        if job.state == "open" and job.settled() == len(job.items):
             job.state = "complete"
         return {"id": answer["id"], "status": "accepted"}
 

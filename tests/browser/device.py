@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -109,22 +111,26 @@ class Device:
 
     def double_tap(self) -> None:
         """Tap the photo twice."""
-        x, y = self._middle()
-        for _ in range(2):
-            self.page.touchscreen.tap(x, y)
+        self.fingers([[self._middle()]], times=2)
 
-    def fingers(self, path: list[list[tuple[float, float]]]) -> None:
+    def fingers(self, path: list[list[tuple[float, float]]], times: int = 1) -> None:
         """Put fingers down, move them along a path, lift them: real touch events of the browser."""
         session = self.context.new_cdp_session(self.page)
 
+        frames = itertools.count()
+        began = time.time()
+
         def send(kind: str, points: list[tuple[float, float]]) -> None:
             touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
-            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+            # The finger's own clock: a busy machine makes no slow finger of a quick one.
+            event = {"type": kind, "touchPoints": touches, "timestamp": began + next(frames) * 0.016}
+            session.send("Input.dispatchTouchEvent", event)
 
-        send("touchStart", path[0])
-        for points in path[1:]:
-            send("touchMove", points)
-        send("touchEnd", [])
+        for _ in range(times):
+            send("touchStart", path[0])
+            for points in path[1:]:
+                send("touchMove", points)
+            send("touchEnd", [])
         session.detach()
 
     def _middle(self) -> tuple[float, float]:

@@ -1,0 +1,198 @@
+"""What the page does when the network, the sign-in, the device or another tab gets in the way."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Opens
+from tests.browser.desks import ContractDesk, Photo
+from tests.browser.device import DESKTOP, PHONE, watch
+from tests.browser.test_labeling import said, start
+
+
+@pytest.mark.parametrize("faults", [["lost"], [503], [429, 429], ["lost", 502, "lost"]], ids=str)
+def should_send_again_what_got_no_reply_and_count_it_once(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo], faults: list[int | str]
+) -> None:
+    job = contract.photos(pictures[:10])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        contract.server.fail_answers = list(faults)
+        for name in ("Meal", "Sweets", "Drink"):
+            one.label(name)
+        one.sent()
+    assert contract.server.fail_answers == []
+    assert said(contract.answers(job), "category") == [("meal",), ("sweets",), ("drink",)]
+    sent = [answer["id"] for answer in contract.server.received]
+    assert list(dict.fromkeys(sent)) == [answer["id"] for answer in contract.answers(job)], "not in order"
+
+
+def should_renew_the_sign_in_unseen(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:10])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.label("Meal")
+        one.sent()
+        contract.server.forget_tokens()
+        one.label("Sweets")
+        one.label("Drink")
+        one.sent()
+    assert contract.server.renewals == 1
+    assert contract.server.sign_ins == 1
+    assert len(contract.answers(job)) == 3
+
+
+def should_renew_before_the_token_ends(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:6])
+    contract.server.token_seconds = 61  # a minute before its end it is renewed: from its second second on
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.page.wait_for_timeout(1500)
+        contract.server.token_seconds = 3600
+        one.label("Meal")
+        one.sent()
+    assert contract.server.renewals >= 1
+
+
+def should_keep_answers_when_the_sign_in_has_ended_and_send_them_after_the_next(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
+    job = contract.photos(pictures[:20])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.page.wait_for_timeout(1000)
+        contract.server.refresh_works = False
+        contract.server.forget_tokens()
+        one.label("Meal")
+        expect(one.page.locator(".panel h2")).to_have_text("Please sign in again")
+        contract.server.refresh_works = True
+        one.tap(one.page.locator(".panel .primary"))
+        one.ready()
+        assert one.page.url.endswith(f"?job={job}")
+        one.sent()
+        one.label("Drink")
+        one.sent()
+    assert said(contract.answers(job), "category") == [("meal",), ("drink",)]
+    assert contract.server.sign_ins == 2
+
+
+def should_let_one_tab_work_and_the_other_take_over(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:12])
+    with opens(DESKTOP) as one:
+        start(one, contract, job)
+        one.label("Meal")
+        other = one.context.new_page()
+        watch(one, other)
+        other.goto(f"{contract.url}/?job={job}")
+        expect(other.locator(".panel h2")).to_have_text("Open in another tab")
+        other.locator(".panel .primary").click()
+        expect(other.locator(".work:not(.idle)")).to_be_visible()
+        expect(one.page.locator(".panel h2")).to_have_text("Open in another tab")
+        other.wait_for_timeout(300)
+        other.keyboard.press("2")
+        expect(other.locator(".sync.sent")).to_be_visible()
+        one.page.bring_to_front()
+        one.page.keyboard.press("3")  # the tab that has lost the job answers nothing
+        one.page.locator(".panel .primary").click()
+        one.ready()
+        one.page.keyboard.press("4")
+        one.sent()
+    answers = contract.answers(job)
+    assert said(answers, "category") == [("meal",), ("sweets",), ("fruit",)]
+    assert len({answer["item"] for answer in answers}) == 3
+
+
+def should_say_that_another_device_answered_first(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:4])
+    with opens(PHONE) as one, opens(PHONE) as two:
+        start(one, contract, job)
+        start(two, contract, job)
+        one.label("Meal")
+        one.sent()
+        two.label("Drink")
+        expect(two.page.locator(".toast")).to_contain_text("answered this photo already")
+        two.sent()
+    assert said(contract.answers(job), "category") == [("meal",)]
+
+
+def should_count_a_double_tap_once(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:6])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.page.evaluate("const one = document.querySelector('.category'); one.click(); one.click(); setTimeout(() => one.click(), 90)")
+        one.ready()
+        one.sent()
+        assert one.count == 1
+    assert len(contract.answers(job)) == 1
+
+
+def should_never_show_a_spinner_while_photos_are_slow(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:12])
+    contract.server.photo_delay = 0.4
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.page.wait_for_timeout(1200)  # as long as a person looks at the first photo
+        one.page.evaluate("new MutationObserver(() => { window.waited ||= document.querySelector('.panel.waiting') !== null; }).observe(document.body, { subtree: true, childList: true })")
+        for _ in range(6):
+            one.label("Meal")
+            one.page.wait_for_timeout(400)
+        assert not one.page.evaluate("window.waited ?? false")
+
+
+def should_say_what_to_do_about_a_photo_that_is_none(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos([Photo(b"no photo at all"), pictures[0]])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        expect(one.page.locator(".panel")).to_contain_text("can't be shown")
+        one.tap(one.action("report"))
+        one.tap(one.page.get_by_role("button", name="Broken"))
+        one.ready()
+        expect(one.photo).to_be_visible()
+        one.sent()
+    assert said(contract.answers(job), "kind", "problem") == [("report", "broken")]
+
+
+def should_say_what_to_do_about_a_wrong_link(contract: ContractDesk, opens: Opens) -> None:
+    with opens(PHONE) as one:
+        one.page.goto(f"{contract.url}/?job=nowhere")
+        one.tap(one.page.locator("button.primary"))
+        expect(one.page.get_by_role("alert")).to_contain_text("There is no such job. Check the link")
+        one.tap(one.page.get_by_role("button", name="All jobs"))
+        expect(one.page.locator("h1")).to_have_text("Your jobs")
+
+
+def should_refuse_to_work_where_no_answer_would_be_safe(contract: ContractDesk, opens: Opens) -> None:
+    with opens(PHONE) as one:
+        one.context.add_init_script("indexedDB.open = () => { throw new DOMException('no', 'SecurityError'); }")
+        one.page.goto(contract.url)
+        expect(one.page.get_by_role("alert")).to_contain_text("can't keep answers")
+
+
+def should_open_without_a_network_once_it_was_there(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:15])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        one.page.wait_for_timeout(1500)
+        one.context.set_offline(True)
+        one.page.goto(f"{contract.url}/?job={job}")
+        one.ready()
+        expect(one.photo).to_be_visible()
+        one.label("Meal")
+        expect(one.page.locator(".sync.offline")).to_contain_text("1")
+        one.page.goto(f"{contract.url}/")
+        expect(one.page.locator("h1")).to_be_visible()
+        one.context.set_offline(False)
+    assert len(contract.server.received) <= 1
+
+
+def should_take_a_new_version_of_the_page_whole(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:6])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        contract.server.version = "111111111111"
+        one.page.reload()
+        one.ready()
+        one.page.wait_for_function("caches.keys().then((names) => names.join() === 'menulens-111111111111')")
