@@ -6,7 +6,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from menulens.core import names
-from menulens.settings import SettingsError, settings_of
+from menulens.settings import Settings, SettingsError, settings_of
 from stacks.front_stack import FrontStack
 from stacks.labeling_stack import LabelingStack
 from stacks.operations_stack import News, OperationsStack
@@ -18,9 +18,8 @@ from stacks.training_stack import TrainingStack
 from stacks.workforce_stack import WorkforceStack
 
 
-def build(app: cdk.App, environment: str) -> None:
+def build(app: cdk.App, settings: Settings) -> None:
     """Add every stack of an environment to an app."""
-    settings = settings_of(environment)
     prefix = names.prefix(settings.environment)
     storage = StorageStack(app, f"{prefix}-storage", settings=settings)
     front = FrontStack(app, f"{prefix}-front", settings=settings, access_logs=storage.access_logs)
@@ -32,7 +31,9 @@ def build(app: cdk.App, environment: str) -> None:
         address=front.address,
         sign_in=front.sign_in,
     )
-    portal = PortalStack(app, f"{prefix}-portal", settings=settings, key=storage.key, sign_in=workforce.sign_in)
+    portal = PortalStack(
+        app, f"{prefix}-portal", settings=settings, key=storage.key, front=front, sign_in=workforce.sign_in
+    )
     labeling = LabelingStack(
         app, f"{prefix}-labeling", settings=settings, inputs=storage.inputs, team_arn=workforce.team_arn
     )
@@ -63,7 +64,7 @@ def build(app: cdk.App, environment: str) -> None:
 if __name__ == "__main__":
     app = cdk.App()
     try:
-        build(app, app.node.try_get_context("environment") or "local")
+        build(app, settings_of(app.node.try_get_context("environment") or "local"))
     except SettingsError as error:
         sys.exit(str(error))
     app.synth()

@@ -84,7 +84,7 @@ class Labeling(_Section):
     """Who is asked, and how.
 
     ``portal`` is our own page; ``ground_truth`` needs an account that had SageMaker Ground Truth before 2026-07-30.
-    ``workers_per_photo`` people answer for each photo in Ground Truth; in the portal it is the most that are asked.
+    ``workers_per_photo`` people answer for each photo in Ground Truth; the portal asks by need (``[portal]``).
     """
 
     provider: Literal["portal", "ground_truth"] = "portal"
@@ -120,8 +120,9 @@ class Portal(_Section):
     ----------
     confidence
         Posterior of the consensus at which no further answer is asked for.
-    min_answers
-        Answers that each item gets at least; ``labeling.workers_per_photo`` is the most.
+    min_answers, max_answers
+        Answers that each item gets at least and at most. Few need many: asked by need, five at most cost fewer labels
+        than three for each.
     gold_share, gold_min_accuracy, gold_min_seen
         Share of known items among those shown; an annotator who saw ``gold_min_seen`` of them and falls under the
         accuracy gets no more work.
@@ -143,6 +144,7 @@ class Portal(_Section):
 
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     min_answers: Annotated[int, Field(ge=1, le=9)] = 1
+    max_answers: Annotated[int, Field(ge=1, le=9)] = 5
     gold_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
     gold_min_accuracy: Share = 0.6
     gold_min_seen: Annotated[int, Field(ge=1, le=1_000)] = 10
@@ -162,7 +164,9 @@ class Portal(_Section):
     burst: Annotated[int, Field(ge=1, le=5_000)] = 200
 
     @model_validator(mode="after")
-    def _domain_with_certificate(self) -> Portal:
+    def _possible(self) -> Portal:
+        if self.min_answers > self.max_answers:
+            raise ValueError(f"min_answers must be at most max_answers ({self.max_answers})")
         if (self.domain is None) != (self.certificate_arn is None):
             raise ValueError("domain and certificate_arn: both or neither; a domain is served with its certificate")
         return self
@@ -275,11 +279,6 @@ class Settings(_Section):
                 raise ValueError(f"{what}: {', '.join(map(repr, doubles))} stands twice; each may stand once")
         if sum(category.trains for category in self.categories) < 2:
             raise ValueError("categories: at least two must train (trains = true)")
-        if self.portal.min_answers > self.labeling.workers_per_photo:
-            raise ValueError(
-                f"portal.min_answers = {self.portal.min_answers}: at most labeling.workers_per_photo "
-                f"({self.labeling.workers_per_photo}) people are asked for a photo"
-            )
         return self
 
     @property

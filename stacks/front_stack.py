@@ -21,6 +21,7 @@ from constructs import Construct
 from menulens.core import names
 from menulens.settings import Settings
 from stacks.steps.base import LOCAL, acknowledge, bucket_name, removal_policy, sign_in_address
+from stacks.storage_stack import housekeeping
 
 ADDRESS_CONTEXT: Final = "portal_address"
 """Context by which the local cloud tells its own address; in an account CloudFront gives one."""
@@ -74,9 +75,7 @@ class FrontStack(Stack):
             versioned=True,
             server_access_logs_bucket=access_logs,
             server_access_logs_prefix="page/",
-            lifecycle_rules=[
-                s3.LifecycleRule(id="expire-old-versions", noncurrent_version_expiration=Duration.days(90))
-            ],
+            lifecycle_rules=housekeeping(),
             removal_policy=removal_policy(self._settings),
         )
 
@@ -184,7 +183,9 @@ class FrontStack(Stack):
             comment="Nothing but the page's own files; nobody may frame it",
             security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
                 content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
-                    content_security_policy=self.content_security_policy(), override=True
+                    # The API's answers bring a stricter one.
+                    content_security_policy=self.content_security_policy(),
+                    override=False,
                 ),
                 content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
                 frame_options=cloudfront.ResponseHeadersFrameOptions(

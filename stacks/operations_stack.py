@@ -19,7 +19,6 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
@@ -108,13 +107,17 @@ class OperationsStack(Stack):
                 max_event_age=OLDEST_EVENT,
             )
         )
-        lambda_.EventInvokeConfig(
+        # The function's own statements say that it may send there.
+        lambda_.CfnEventInvokeConfig(
             self,
             "FinishFailed",
-            function=finish,
-            on_failure=destinations.SqsDestination(self._undelivered),
-            max_event_age=OLDEST_EVENT,
-            retry_attempts=2,
+            function_name=finish.function_name,
+            qualifier="$LATEST",
+            destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
+                on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=self._undelivered.queue_arn)
+            ),
+            maximum_event_age_in_seconds=int(OLDEST_EVENT.to_seconds()),
+            maximum_retry_attempts=2,
         )
 
     def _tell_people(self, news: News) -> None:

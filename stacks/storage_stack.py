@@ -135,7 +135,7 @@ class StorageStack(Stack):
             server_access_logs_prefix=f"{room}/",
             cors=cors,
             object_lock_default_retention=object_lock_default_retention,
-            lifecycle_rules=[*_housekeeping(), *(lifecycle or [])],
+            lifecycle_rules=[*housekeeping(), *(lifecycle or [])],
             removal_policy=removal_policy(self._settings),
         )
         # Through the bucket's own property: CDK's switch adds a function that may rewrite every bucket's notifications.
@@ -158,7 +158,7 @@ class StorageStack(Stack):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             versioned=True,
             lifecycle_rules=[
-                *_housekeeping(),
+                *housekeeping(),
                 s3.LifecycleRule(id="expire-logs", expiration=Duration.days(400)),
             ],
             removal_policy=removal_policy(self._settings),
@@ -167,7 +167,8 @@ class StorageStack(Stack):
         return bucket
 
 
-def _housekeeping() -> list[s3.LifecycleRule]:
+def housekeeping() -> list[s3.LifecycleRule]:
+    """Return the lifecycle rules of every bucket."""
     return [
         s3.LifecycleRule(id="abort-uploads", abort_incomplete_multipart_upload_after=Duration.days(7)),
         s3.LifecycleRule(id="expire-old-versions", noncurrent_version_expiration=Duration.days(90)),

@@ -7,13 +7,10 @@ from typing import Final
 from menulens.labeling import layout
 from menulens.labeling.jobs import Finder
 from menulens.labeling.jobs import Job as LabelingJob
-from menulens.portal import keys
 from menulens.portal.context import Portal
-from menulens.portal.model import Job, seconds
+from menulens.portal.model import seconds
+from menulens.portal.reading import find
 from menulens.storage import join
-
-FINISH_DUE: Final = "finish_due"
-"""An attribute of a job that has ended and whose output is not written yet."""
 
 _STATUS: Final = {
     "creating": "Initializing",
@@ -32,15 +29,13 @@ def finder(portal: Portal) -> Finder:
 def describe(portal: Portal, name: str) -> LabelingJob | None:
     """Return a portal job as Ground Truth would describe it; None if there is none of this name.
 
-    A job counts as running until its output is written.
+    A job counts as running until its output is written. One whose output is its caller's is the caller's to describe.
     """
-    entry = portal.table.get(keys.meta(name))
-    if entry is None:
+    job = find(portal, name)
+    if job is None or job.output == "caller":
         return None
-    job = Job.from_json(entry)
     output = join(layout.outputs(portal.labels_bucket), job.name)
-    finishing = bool(entry.get(FINISH_DUE))
-    status = "Stopping" if finishing else _STATUS[job.state]
+    status = "Stopping" if job.finish_due else _STATUS[job.state]
     return LabelingJob(
         name=job.name,
         status=status,

@@ -15,7 +15,7 @@ from menulens.core import deployed, keys, names
 from menulens.labeling import layout
 from menulens.portal.display_index import DISPLAY
 from menulens.settings import Settings
-from stacks.steps.base import LOCAL, Function, finding, machine_arn, path, rooms, table_arn, undelivered_name
+from stacks.steps.base import LOCAL, Function, finding, machine_arn, path, rooms, undelivered_name
 from stacks.steps.grants import (
     ANY_JOB,
     describing_jobs,
@@ -203,7 +203,7 @@ class TakeSnapshot(Function):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         labels = reading(settings, "labels", layout.INPUTS, layout.JOBS, layout.MERGED, layout.RESCUED)
         log = reading(settings, "answers", layout.INPUTS, LOG)
-        write = [writing(settings, "labels", layout.SNAPSHOTS), writing(settings, "answers", LOG)]
+        write = [writing(settings, "labels", layout.JOBS, layout.SNAPSHOTS), writing(settings, "answers", LOG)]
         job = describing_jobs()
         super().__init__(
             scope,
@@ -262,10 +262,10 @@ class FinishPortalJob(Function):
 
 
 class SealLog(Function):
-    """Move answers from the table into the hash-chained log."""
+    """Move answers from the table into the hash-chained log, and make good what a kill left undone."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, stream_arn: str) -> None:
-        log = reading(settings, "answers", LOG)
+        log = reading(settings, "answers", layout.INPUTS, LOG)
         write = writing(settings, "answers", LOG)
         super().__init__(
             scope,
@@ -279,6 +279,7 @@ class SealLog(Function):
                 write,
                 reading_table(settings),
                 writing_table(settings),
+                may_put_events(),
                 iam.PolicyStatement(
                     actions=["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
                     resources=[stream_arn],
@@ -286,8 +287,8 @@ class SealLog(Function):
                 # Lambda asks for it when the stream is connected; it has no resource-level permission.
                 iam.PolicyStatement(actions=["dynamodb:ListStreams"], resources=["*"]),
             ],
-            timeout=Duration.minutes(1),
-            memory_mb=512,
+            timeout=Duration.minutes(5),
+            memory_mb=WHOLE_CPU_MB,
             acknowledged=wildcards(log, write),
         )
 
@@ -359,8 +360,3 @@ def groups(settings: Settings) -> dict[str, str]:
         deployed.ANNOTATORS_GROUP: names.annotators(settings.environment),
         deployed.OWNERS_GROUP: names.owners(settings.environment),
     }
-
-
-def stream_arns(settings: Settings) -> str:
-    """Return the ARNs that the table's stream may have; DynamoDB names it by the time."""
-    return f"{table_arn(settings)}/stream/*"

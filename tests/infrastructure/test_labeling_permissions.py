@@ -60,6 +60,12 @@ STARTS_CLEAN = (
     f"{MANAGE_RULE}StepFunctionsExecutionRule",
 )
 LIST_PHOTOS, LIST_LABELS = f"s3:ListBucket on {room('photos')}", f"s3:ListBucket on {room('labels')}"
+LIST_BOTH_ROOMS = f"s3:ListBucket on {room('photos')}, {room('labels')}"
+LIST_LOG = f"s3:ListBucket on {room('labels')}, {room('answers')}"
+TABLE = f"arn:aws:dynamodb:{HERE}table/menulens-local-labeling"
+FIND = f"dynamodb:GetItem on {TABLE}"
+READ_TABLE = f"dynamodb:BatchGetItem, dynamodb:GetItem, dynamodb:Query on {TABLE}, {TABLE}/index/next"
+WRITE_TABLE = f"dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:UpdateItem on {TABLE}"
 LIST_BOTH = f"s3:ListBucket on {room('labels')}, {room('datasets')}"
 MANIFESTS = f"{room('labels', '*')}, {room('datasets', 'inbox/*')}"
 WORK = room("datasets", "unfinished/*")
@@ -68,12 +74,12 @@ ROLES = {
     "What the step check_input of menulens-local may do": step("check-input"),
     "What the step build_input_manifest of menulens-local may do": step(
         "build-input-manifest",
-        LIST_PHOTOS,
-        LIST_LABELS,
+        LIST_BOTH_ROOMS,
         READ_PHOTOS,
         f"s3:GetObject on {room('labels', '*')}",
         write(labels("inputs")),
         DESCRIBE,
+        FIND,
     ),
     "What the step locate_labels of menulens-local may do": step(
         "locate-labels",
@@ -81,6 +87,7 @@ ROLES = {
         f"s3:GetObject on {labels('inputs', 'jobs', 'rescued')}",
         write(labels("rescued")),
         DESCRIBE,
+        FIND,
     ),
     "What the step merge_labels of menulens-local may do": step(
         "merge-labels",
@@ -90,10 +97,37 @@ ROLES = {
     ),
     "What the step take_snapshot of menulens-local may do": step(
         "take-snapshot",
-        LIST_LABELS,
+        LIST_LOG,
         f"s3:GetObject on {labels('inputs', 'jobs', 'merged', 'rescued')}",
-        write(labels("snapshots")),
+        f"s3:GetObject on {room('answers', 'inputs/*', 'log/*')}",
+        write(labels("jobs", "snapshots")),
+        write(room("answers", "log/*")),
         DESCRIBE,
+        READ_TABLE,
+        WRITE_TABLE,
+    ),
+    "What the step plan_display of menulens-local may do": step(
+        "plan-display", LIST_LABELS, f"s3:GetObject on {labels('inputs')}"
+    ),
+    "What the step prepare_display of menulens-local may do": step(
+        "prepare-display",
+        LIST_BOTH_ROOMS,
+        READ_PHOTOS,
+        f"s3:GetObject on {labels('inputs', 'display')}",
+        write(labels("display", "inputs/*/display")),
+    ),
+    "What the step group_display of menulens-local may do": step(
+        "group-display", LIST_LABELS, f"s3:GetObject on {labels('inputs')}", write(labels("inputs"))
+    ),
+    "What the step open_portal_job of menulens-local may do": step(
+        "open-portal-job",
+        LIST_LOG,
+        f"s3:GetObject on {labels('inputs')}",
+        f"s3:GetObject on {room('answers', 'inputs/*')}",
+        write(room("answers", "inputs/*")),
+        READ_TABLE,
+        WRITE_TABLE,
+        PUT_EVENTS,
     ),
     "What the step clean_manifest of menulens-local may do": step(
         "clean-manifest",
@@ -122,6 +156,33 @@ ROLES = {
         f"s3:DeleteObject on {room('datasets', '*/card.json')}",
         f"DENY s3:DeleteObject, s3:PutObject on {room('datasets', 'inbox/*')}",
     ),
+    "What the state machine menulens-local-label may do": machine(
+        *(f"{LAMBDA}{name}" for name in ("build-input-manifest", "locate-labels", "merge-labels")),
+        *(f"{LAMBDA}{name}" for name in ("plan-display", "prepare-display", "group-display", "open-portal-job")),
+        f"states:StartExecution on {STATES}stateMachine:menulens-local-label",
+        "states:DescribeExecution, states:RedriveExecution, states:StopExecution on "
+        f"{STATES}execution:menulens-local-label:*, {STATES}execution:menulens-local-label/display:*",
+        *STARTS_CLEAN,
+        PUT_EVENTS,
+    ),
+    "What the state machine menulens-local-clean may do": machine(
+        *(f"{LAMBDA}{name}" for name in ("locate-labels", "merge-labels", "clean-manifest", "plan-cleaning")),
+        *(f"{LAMBDA}{name}" for name in ("scan-part", "join-parts", "write-part", "publish-parts")),
+        f"states:StartExecution on {STATES}stateMachine:menulens-local-clean",
+        "states:DescribeExecution, states:RedriveExecution, states:StopExecution on "
+        f"{STATES}execution:menulens-local-clean:*, {STATES}execution:menulens-local-clean/scan:*, "
+        f"{STATES}execution:menulens-local-clean/write:*",
+        PUT_EVENTS,
+    ),
+    "What the state machine menulens-local-snapshot may do": machine(f"{LAMBDA}take-snapshot", *STARTS_CLEAN),
+    **{
+        f"Starts menulens-local-{name}": {f"states:StartExecution on {STATES}stateMachine:menulens-local-{name}"}
+        for name in ("train", "deploy", "vectorise", "clean")
+    },
+}
+
+# Where Ground Truth is the provider, these are there as well, or say something else.
+ROLES_OF_GROUND_TRUTH = {
     "What a labeling job may do": {
         LIST_PHOTOS,
         LIST_LABELS,
@@ -143,20 +204,6 @@ ROLES = {
         *STARTS_CLEAN,
         PUT_EVENTS,
     ),
-    "What the state machine menulens-local-clean may do": machine(
-        *(f"{LAMBDA}{name}" for name in ("locate-labels", "merge-labels", "clean-manifest", "plan-cleaning")),
-        *(f"{LAMBDA}{name}" for name in ("scan-part", "join-parts", "write-part", "publish-parts")),
-        f"states:StartExecution on {STATES}stateMachine:menulens-local-clean",
-        "states:DescribeExecution, states:RedriveExecution, states:StopExecution on "
-        f"{STATES}execution:menulens-local-clean:*, {STATES}execution:menulens-local-clean/scan:*, "
-        f"{STATES}execution:menulens-local-clean/write:*",
-        PUT_EVENTS,
-    ),
-    "What the state machine menulens-local-snapshot may do": machine(f"{LAMBDA}take-snapshot", *STARTS_CLEAN),
-    **{
-        f"Starts menulens-local-{name}": {f"states:StartExecution on {STATES}stateMachine:menulens-local-{name}"}
-        for name in ("train", "deploy", "vectorise", "clean")
-    },
 }
 
 
@@ -170,10 +217,30 @@ def line(statement: dict[str, Any]) -> str:
     return f"{text} if {json.dumps(statement['Condition'])}" if "Condition" in statement else text
 
 
+def mine(resources: Resources) -> list[dict[str, Any]]:
+    stacks = ("storage/", "workforce/", "labeling/", "operations/")
+    return [role for name, role in resources("AWS::IAM::Role").items() if name.startswith(stacks)]
+
+
 @pytest.fixture(scope="session")
 def roles(resources: Resources) -> list[dict[str, Any]]:
-    mine = ("storage/", "workforce/", "labeling/", "operations/")
-    return [role for name, role in resources("AWS::IAM::Role").items() if name.startswith(mine)]
+    return mine(resources)
+
+
+@pytest.mark.parametrize("description", ROLES_OF_GROUND_TRUTH)
+def should_allow_ground_truth_exactly_this(ground_truth_resources: Resources, description: str) -> None:
+    (role,) = (role for role in mine(ground_truth_resources) if role["Description"] == description)
+    (policy,) = role["Policies"]
+    assert {line(statement) for statement in policy["PolicyDocument"]["Statement"]} == ROLES_OF_GROUND_TRUTH[
+        description
+    ]
+
+
+def should_make_no_step_of_the_portal_where_ground_truth_asks(ground_truth_resources: Resources) -> None:
+    names = {role["Description"] for role in mine(ground_truth_resources)}
+    assert names - set(ROLES) == {"What a labeling job may do"}
+    gone = {name.split()[3] for name in set(ROLES) - names}
+    assert gone == {"plan_display", "prepare_display", "group_display", "open_portal_job"}
 
 
 def should_make_these_roles_and_no_other(roles: list[dict[str, Any]]) -> None:

@@ -31,8 +31,8 @@ def filled_in(parameters: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def request_(machines: dict[str, Any]) -> dict[str, Any]:
-    request: dict[str, Any] = filled_in(machines["label"]["States"]["CreateLabelingJob"]["Parameters"])
+def request_(ground_truth_machines: dict[str, Any]) -> dict[str, Any]:
+    request: dict[str, Any] = filled_in(ground_truth_machines["label"]["States"]["CreateLabelingJob"]["Parameters"])
     return request
 
 
@@ -74,12 +74,12 @@ def should_ask_for_image_classification_with_every_field(request_: dict[str, Any
     }
 
 
-def should_wait_for_the_job_and_go_on_whatever_becomes_of_it(machines: dict[str, Any]) -> None:
-    state = machines["label"]["States"]["CreateLabelingJob"]
+def should_wait_for_the_job_and_go_on_whatever_becomes_of_it(ground_truth_machines: dict[str, Any]) -> None:
+    state = ground_truth_machines["label"]["States"]["CreateLabelingJob"]
     assert state["Resource"] == "arn:aws:states:::sagemaker:createLabelingJob.sync"
     assert state["Next"] == "LocateLabels"
     assert state["Catch"] == [{"ErrorEquals": ["States.ALL"], "Next": "LocateLabels", "ResultPath": "$.job_error"}]
-    assert state["TimeoutSeconds"] > request_time(machines)
+    assert state["TimeoutSeconds"] > request_time(ground_truth_machines)
 
 
 def request_time(machines: dict[str, Any]) -> int:

@@ -96,6 +96,11 @@ TAKEN = [
     (any_labeling_job("Stopped"), "clean", {"labeling_job": [JOB]}),
     (any_labeling_job("Failed"), "clean", {"labeling_job": [JOB]}),
     (
+        any_event("menulens", "LabelsReady", {"environment": "local", "job_name": "spring", "unattended": True}),
+        "clean",
+        {"labeling_job": "spring"},
+    ),
+    (
         any_object(DATASETS, "inbox/手で.manifest"),
         "clean",
         {"manifest": f"s3://{DATASETS}/inbox/手で.manifest"},
@@ -120,7 +125,7 @@ LEFT = [
 
 @pytest.fixture(scope="session")
 def rules(resources: Resources) -> dict[str, dict[str, Any]]:
-    return {rule["Name"]: rule for rule in resources("AWS::Events::Rule").values()}
+    return {rule["Name"]: rule for name, rule in resources("AWS::Events::Rule").items() if "operations/" in name}
 
 
 def taking(rules: dict[str, Any], event: dict[str, Any]) -> list[dict[str, Any]]:
@@ -166,6 +171,7 @@ def should_leave_every_other_event_alone(rules: dict[str, Any], event: dict[str,
 
 def should_never_start_a_machine_by_what_it_tells_or_writes(rules: dict[str, Any]) -> None:
     tells: dict[str, list[dict[str, Any]]] = {
+        "label": [any_event("menulens", "LabelsReady", {"environment": "local", "job_name": "x", "manifest_uri": "y"})],
         "clean": [READY, any_object(DATASETS, "spring-0123456789ab/card.json")],
         "train": [any_event("menulens", "ModelReady", {"environment": "local", "model_package": PACKAGE})],
         "deploy": [DEPLOYED],
@@ -178,7 +184,13 @@ def should_never_start_a_machine_by_what_it_tells_or_writes(rules: dict[str, Any
 
 
 def should_keep_what_could_not_be_delivered(rules: dict[str, Any]) -> None:
-    assert len(rules) == 5
+    assert set(rules) == {
+        f"menulens-local-{name}"
+        for name in (
+            *("dataset-ready", "model-approved", "model-deployed", "labeling-job-ended", "labels-unattended"),
+            *("manifest-dropped", "labeling-finished", "labeling-opened", "annotator-blocked"),
+        )
+    }
     for rule in rules.values():
         (target,) = rule["Targets"]
         assert "Undelivered" in target["DeadLetterConfig"]["Arn"]
@@ -192,8 +204,61 @@ def should_start_each_machine_under_a_role_that_starts_nothing_else(resources: R
         if name.startswith("operations/")
     ]
     machines = sorted(statement["Resource"].rpartition(":")[2] for (statement,) in started)
-    assert machines == [f"menulens-local-{name}" for name in ("clean", "clean", "deploy", "train", "vectorise")]
+    assert machines == [
+        f"menulens-local-{name}" for name in ("clean", "clean", "clean", "deploy", "train", "vectorise")
+    ]
     assert {statement["Action"] for (statement,) in started} == {"states:StartExecution"}
+
+
+def should_finish_a_portal_job_that_ended_and_keep_what_could_not_be_finished(
+    rules: dict[str, Any], resources: Resources
+) -> None:
+    event = any_event("menulens", "LabelingFinished", {"environment": "local", "job_name": "spring"})
+    (rule,) = taking(rules, event)
+    (target,) = rule["Targets"]
+    assert "FinishPortalJob" in target["Arn"]
+    assert target["InputPath"] == "$.detail"
+    (permission,) = (
+        item for name, item in resources("AWS::Lambda::Permission").items() if name.startswith("operations/")
+    )
+    assert permission["Principal"] == "events.amazonaws.com"
+    (failed,) = resources("AWS::Lambda::EventInvokeConfig").values()
+    assert "Undelivered" in failed["DestinationConfig"]["OnFailure"]["Destination"]
+    assert (failed["MaximumRetryAttempts"], failed["MaximumEventAgeInSeconds"]) == (2, 21_600)
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "topic", "says"),
+    [
+        (
+            "LabelingOpened",
+            {"job_name": "spring", "title": "春の写真", "open": 3},
+            "NewWork",
+            ("春の写真", "/?job=spring"),
+        ),
+        (
+            "AnnotatorBlocked",
+            {"job_name": "spring", "person": "ben@example.com", "accuracy": 0.4, "seen": 10},
+            "ToOwners",
+            ("ben@example.com", "/owner.html?job=spring"),
+        ),
+    ],
+)
+def should_tell_people_what_happens_in_the_portal(
+    rules: dict[str, Any], kind: str, detail: dict[str, Any], topic: str, says: tuple[str, ...]
+) -> None:
+    event = any_event("menulens", kind, {"environment": "local", **detail})
+    (rule,) = taking(rules, event)
+    (target,) = rule["Targets"]
+    assert topic in target["Arn"]
+    transformer = target["InputTransformer"]
+    told = transformer["InputTemplate"]
+    for name, path in transformer["InputPathsMap"].items():
+        told = told.replace(f"<{name}>", str(detail[path.rpartition(".")[2]]))
+    for part in says:
+        assert part in told
+    assert "<" not in told
+    assert taking(rules, any_event("menulens", kind, {"environment": "live", **detail})) == []
 
 
 def should_alarm_when_an_execution_fails_or_an_event_is_undelivered(resources: Resources) -> None:

@@ -6,15 +6,17 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.assertions import Template
 
 from menulens.core import names
 from menulens.settings import Settings, load_settings
-from stacks.operations_stack import OperationsStack
+from stacks.operations_stack import News, OperationsStack
 from stacks.steps.base import machine_arn
 from tests.tools.lint_templates import resolved
 
+FINISH = "arn:aws:lambda:us-east-1:111122223333:function:finish"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,7 +30,15 @@ def synthesized(**operations: Any) -> list[dict[str, Any]]:
         name: sfn.StateMachine.from_state_machine_arn(given, name, machine_arn(settings, name))
         for name in names.MACHINES
     }
-    stack = OperationsStack(app, "operations", settings=settings, key=kms.Key(given, "Key"), machines=machines)
+    stack = OperationsStack(
+        app,
+        "operations",
+        settings=settings,
+        key=kms.Key(given, "Key"),
+        machines=machines,
+        finish=lambda_.Function.from_function_arn(given, "Finish", FINISH),
+        news=News("arn:aws:sns:us-east-1:111122223333:a", "arn:aws:sns:us-east-1:111122223333:o", "https://page"),
+    )
     return list(resolved(dict(Template.from_stack(stack).to_json()))["Resources"].values())
 
 

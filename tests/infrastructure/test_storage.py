@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 Resources = Callable[[str], dict[str, dict[str, Any]]]
-ROOMS = ("photos", "labels", "datasets", "models", "vectors", "access-logs")
+ROOMS = ("photos", "labels", "datasets", "models", "vectors", "answers", "page", "access-logs")
 ACCOUNT = "123456789012"
 
 
@@ -46,7 +46,18 @@ def should_keep_each_room_private_versioned_and_encrypted(buckets: dict[str, Any
 def should_log_every_access_and_tell_of_every_object(buckets: dict[str, Any], room: str) -> None:
     found = buckets[bucket(room)]
     assert found["LoggingConfiguration"]["LogFilePrefix"] == f"{room}/"
+    if room == "page":
+        return  # nothing starts from the page's files
     assert found["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+def should_lock_answers_against_change(buckets: dict[str, Any]) -> None:
+    assert buckets[bucket("answers")]["ObjectLockEnabled"] is True
+    assert buckets[bucket("answers")]["ObjectLockConfiguration"] == {
+        "ObjectLockEnabled": "Enabled",
+        "Rule": {"DefaultRetention": {"Days": 1_825, "Mode": "GOVERNANCE"}},
+    }
+    assert [name for name, found in buckets.items() if "ObjectLockEnabled" in found] == [bucket("answers")]
 
 
 def should_let_the_work_between_steps_expire_and_no_dataset(buckets: dict[str, Any]) -> None:
@@ -89,7 +100,9 @@ def should_refuse_everything_but_tls_1_2(templates: dict[str, Any], resources: R
 
 def should_encrypt_topics_and_queues_with_our_key_and_take_tls_only(resources: Resources) -> None:
     topics, queues = resources("AWS::SNS::Topic"), resources("AWS::SQS::Queue")
-    assert {topic["TopicName"] for topic in topics.values()} == {"menulens-local-new-work", "menulens-local-alarms"}
+    assert {topic["TopicName"] for topic in topics.values()} == {
+        f"menulens-local-{name}" for name in ("new-work", "to-owners", "alarms")
+    }
     assert all(topic["KmsMasterKeyId"] for topic in topics.values())
     assert {queue["QueueName"] for queue in queues.values()} == {"menulens-local-undelivered"}
     assert all(queue["KmsMasterKeyId"] and queue["MessageRetentionPeriod"] == 1_209_600 for queue in queues.values())

@@ -14,19 +14,26 @@ from stacks.workforce_stack import WorkforceStack
 from tests.tools.lint_templates import resolved
 
 ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = "https://d111111abcdef8.cloudfront.net"
+SIGN_IN = "https://menulens-local-111122223333.auth.us-east-1.amazoncognito.com"
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:workforce/spring"
 
 
 def any_settings(**labeling: Any) -> Settings:
     values = load_settings(ROOT / "config" / "local.toml").model_dump(mode="json")
-    values["labeling"] |= {"members": ["aki@example.com", "ben@example.com"], **labeling}
+    values["labeling"] |= {
+        "members": ["aki@example.com", "ben@example.com"],
+        "owners": ["Ben@example.com", "owner@example.com"],
+        **labeling,
+    }
     return Settings.model_validate(values)
 
 
 def synthesized(settings: Settings) -> dict[str, Any]:
     app = cdk.App()
     key = kms.Key(cdk.Stack(app, "keys"), "Key")
-    template = Template.from_stack(WorkforceStack(app, "workforce", settings=settings, key=key)).to_json()
+    stack = WorkforceStack(app, "workforce", settings=settings, key=key, address=ADDRESS, sign_in=SIGN_IN)
+    template = Template.from_stack(stack).to_json()
     found: dict[str, Any] = resolved(dict(template))["Resources"]
     return found
 
@@ -38,6 +45,16 @@ def own() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, Any]:
+    return synthesized(any_settings(workforce_arn=ARN, provider="ground_truth"))
+
+
+@pytest.fixture(scope="module")
+def ground_truth() -> dict[str, Any]:
+    return synthesized(any_settings(provider="ground_truth"))
+
+
+@pytest.fixture(scope="module")
+def imported_for_the_portal() -> dict[str, Any]:
     return synthesized(any_settings(workforce_arn=ARN))
 
 
@@ -66,23 +83,108 @@ def should_follow_the_settings_about_the_second_factor(wish: str, expected: str)
     assert pool["MfaConfiguration"] == expected
 
 
-@pytest.mark.parametrize("kind", ["own", "imported"])
-def should_invite_every_member_by_e_mail_into_the_group(request: pytest.FixtureRequest, kind: str) -> None:
+KINDS = ["own", "imported", "ground_truth", "imported_for_the_portal"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def should_invite_everyone_once_and_put_each_into_the_groups(request: pytest.FixtureRequest, kind: str) -> None:
     template = request.getfixturevalue(kind)
-    users = of(template, "AWS::Cognito::UserPoolUser")
-    assert sorted(user["Username"] for user in users) == ["aki@example.com", "ben@example.com"]
-    for user in users:
+    users = {
+        name: resource["Properties"]
+        for name, resource in template.items()
+        if resource["Type"] == "AWS::Cognito::UserPoolUser"
+    }
+    assert sorted(user["Username"] for user in users.values()) == [
+        "aki@example.com",
+        "ben@example.com",
+        "owner@example.com",
+    ]
+    for user in users.values():
         assert user["DesiredDeliveryMediums"] == ["EMAIL"]
         assert {item["Name"]: item["Value"] for item in user["UserAttributes"]} == {
             "email": user["Username"],
             "email_verified": "true",
         }
-    assert len(of(template, "AWS::Cognito::UserPoolUserToGroupAttachment")) == len(users)
-    told = of(template, "AWS::SNS::Subscription")
-    assert sorted(item["Endpoint"] for item in told) == ["aki@example.com", "ben@example.com"]
+    groups = {
+        name: resource["Properties"]["GroupName"]
+        for name, resource in template.items()
+        if resource["Type"] == "AWS::Cognito::UserPoolGroup"
+    }
+    text = json.dumps(of(template, "AWS::Cognito::UserPoolUserToGroupAttachment"))
+    assert sorted(groups.values()) == ["menulens-local-annotators", "menulens-local-owners"]
+    members = [
+        (groups[_named(item["GroupName"], groups)], users[_named(item["Username"], users)]["Username"])
+        for item in json.loads(text)
+    ]
+    assert sorted(members) == [
+        ("menulens-local-annotators", "aki@example.com"),
+        ("menulens-local-annotators", "ben@example.com"),
+        ("menulens-local-owners", "ben@example.com"),
+        ("menulens-local-owners", "owner@example.com"),
+    ]
 
 
-def should_delete_the_team_before_the_workforce_and_that_before_the_domain(own: dict[str, Any]) -> None:
+def _named(resolved_reference: str, candidates: dict[str, Any]) -> str:
+    """Return the logical id that a resolved reference ends in."""
+    (found,) = (name for name in candidates if resolved_reference.endswith(f":{name}"))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def should_tell_annotators_and_owners_by_e_mail(request: pytest.FixtureRequest, kind: str) -> None:
+    told = of(request.getfixturevalue(kind), "AWS::SNS::Subscription")
+    by_topic = sorted((item["TopicArn"].rpartition(":")[2][:7], item["Endpoint"]) for item in told)
+    assert by_topic == [
+        ("NewWork", "aki@example.com"),
+        ("NewWork", "ben@example.com"),
+        ("ToOwner", "Ben@example.com"),
+        ("ToOwner", "owner@example.com"),
+    ]
+
+
+def should_invite_with_a_link_that_leads_straight_to_the_page(own: dict[str, Any]) -> None:
+    (pool,) = of(own, "AWS::Cognito::UserPool")
+    invitation = pool["AdminCreateUserConfig"]["InviteMessageTemplate"]
+    body = invitation["EmailMessage"]
+    assert body.count(f'<a href="{ADDRESS}/">') == 2
+    # Cognito fills these in.
+    assert body.count("{username}") == body.count("{####}") == 2
+    assert "仮パスワード" in body
+    assert "temporary password" in body
+    assert len(body) < 20_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def should_sign_in_to_the_page_without_a_secret_by_code_alone(request: pytest.FixtureRequest, kind: str) -> None:
+    clients = of(request.getfixturevalue(kind), "AWS::Cognito::UserPoolClient")
+    (client,) = (client for client in clients if client["ClientName"] == "menulens-local-page")
+    assert client["GenerateSecret"] is False
+    assert client["AllowedOAuthFlows"] == ["code"]
+    assert client["AllowedOAuthScopes"] == ["openid", "email"]
+    assert client["CallbackURLs"] == client["LogoutURLs"] == [f"{ADDRESS}/"]
+    assert client["ExplicitAuthFlows"] == ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    assert client["EnableTokenRevocation"] is True
+    assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (60, "minutes")
+
+
+def should_make_nothing_of_ground_truth_where_the_portal_asks(
+    own: dict[str, Any], imported_for_the_portal: dict[str, Any]
+) -> None:
+    for template in (own, imported_for_the_portal):
+        assert not [item for item in template.values() if item["Type"].startswith("AWS::SageMaker::")]
+        assert "sagemaker.amazonaws.com" not in json.dumps(of(template, "AWS::SNS::TopicPolicy"))
+        assert len(of(template, "AWS::Cognito::UserPoolClient")) == 1
+
+
+def should_look_up_where_members_of_an_imported_pool_sign_in(imported_for_the_portal: dict[str, Any]) -> None:
+    calls = [json.loads(item["Create"]) for item in of(imported_for_the_portal, "Custom::AWS")]
+    assert [call["action"] for call in calls] == ["describeWorkforce", "describeUserPool"]
+    assert calls[1]["outputPaths"] == ["UserPool.Domain"]
+
+
+def should_delete_the_team_before_the_workforce_and_that_before_the_domain(ground_truth: dict[str, Any]) -> None:
+    own = ground_truth
     (team,) = (item for item in own.values() if item["Type"] == "AWS::SageMaker::Workteam")
     (workforce,) = (item for item in own.values() if item["Type"] == "AWS::SageMaker::Workforce")
     (domain,) = (name for name, item in own.items() if item["Type"] == "AWS::Cognito::UserPoolDomain")
@@ -91,8 +193,8 @@ def should_delete_the_team_before_the_workforce_and_that_before_the_domain(own: 
     assert "Group" in json.dumps(team["Properties"]["MemberDefinitions"])
 
 
-def should_tell_the_team_of_new_work(own: dict[str, Any]) -> None:
-    (team,) = of(own, "AWS::SageMaker::Workteam")
+def should_let_ground_truth_tell_the_team_of_new_work(ground_truth: dict[str, Any]) -> None:
+    (team,) = of(ground_truth, "AWS::SageMaker::Workteam")
     assert "NewWork" in team["NotificationConfiguration"]["NotificationTopicArn"]
     assert (team["WorkteamName"], team["WorkforceName"]) == ("menulens-local-annotators", "menulens-local-workforce")
 
@@ -101,14 +203,19 @@ def should_use_an_existing_workforce_and_make_no_second_one(imported: dict[str, 
     assert of(imported, "AWS::SageMaker::Workforce") == of(imported, "AWS::Cognito::UserPool") == []
     (team,) = of(imported, "AWS::SageMaker::Workteam")
     assert team["WorkforceName"] == "spring"
-    (look_up,) = of(imported, "Custom::AWS")
+    look_up, _ = of(imported, "Custom::AWS")
     assert json.loads(look_up["Create"])["parameters"] == {"WorkforceName": "spring"}
     documents = [
         role["Policies"][0]["PolicyDocument"]["Statement"]
         for role in of(imported, "AWS::IAM::Role")
         if "Looks up" in role.get("Description", "")
     ]
-    ((describe, write_log),) = documents
+    ((describe, describe_pool, write_log),) = documents
+    assert describe_pool == {
+        "Action": "cognito-idp:DescribeUserPool",
+        "Effect": "Allow",
+        "Resource": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/*",
+    }
     assert describe == {"Action": "sagemaker:DescribeWorkforce", "Effect": "Allow", "Resource": ARN}
     assert (write_log["Action"], write_log["Effect"]) == (["logs:CreateLogStream", "logs:PutLogEvents"], "Allow")
     assert "LookUpLogs" in write_log["Resource"]
