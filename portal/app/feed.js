@@ -10,7 +10,7 @@ const HISTORY = 12; // steps that can be undone
 const FETCHES = 3;
 const TOKEN_LIVES = 9 * 60_000; // a photo's path is good for ten minutes; asking with an old one counts as guessing
 const REST = 2_000; // after there was nothing more to lease, while some items are left to answer
-const LOOK_AGAIN = 5_000;
+const LOOK_AGAIN = 3_000;
 const LOOK_AGAIN_MOST = 30_000;
 
 /** Events: "change" (the first item or its photo), "state" (job state and counts), "sign-in", "error" (detail: the error). */
