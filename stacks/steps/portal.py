@@ -30,6 +30,7 @@ from stacks.steps.grants import (
 from stacks.steps.states import distributed_map, may_put_events
 
 DISPLAYED: Final = "displayed"
+PREPARED: Final = "prepared"
 MAP_LABEL: Final = "display"
 EXECUTIONS: Final = "Executions of this machine alone; AWS draws their names."
 LOG: Final = "log/"
@@ -127,7 +128,7 @@ class MakeDisplayCopies(Construct):
                     f"{keys.INPUT_MANIFEST}.$": path(keys.INPUT_MANIFEST),
                 },
                 at_once=2 if self._settings.environment == LOCAL else 40,
-                result_path=None,
+                result_path=path(PREPARED),
                 tries=3,
             ),
         )

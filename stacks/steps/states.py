@@ -23,7 +23,7 @@ def distributed_map(
     items: str,
     item: Mapping[str, str],
     at_once: int,
-    result_path: str | None,
+    result_path: str,
     tries: int = 1,
 ) -> dict[str, Any]:
     """Return a distributed Map that gives each item to a function.
@@ -39,7 +39,7 @@ def distributed_map(
     item
         What the function gets for each: key (ending in ``.$``) to path.
     result_path
-        Where the answers lie; None: they are not kept.
+        Where the answers lie.
     tries
         How often an item is tried whatever the handler raises; for functions that go on where they stopped.
     """
