@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import json
 import os
 import queue
@@ -246,6 +247,9 @@ def serve() -> None:
     memory, cpu_seconds, wall_seconds, *caps_given = json.loads(sys.argv[2])
     limits, caps = Limits(memory, cpu_seconds, wall_seconds), Caps(*caps_given)
     decoding.warm_up()
+    # A child shares the server's memory until one of them writes to it, and collecting garbage writes everywhere.
+    gc.freeze()
+    gc.disable()
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
     _send(outgoing, b"")
     while head := incoming.read(_LENGTH.size):
