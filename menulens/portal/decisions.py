@@ -54,7 +54,14 @@ def decide(
             raise PortalError("gold", f"{it.id} is a gold item; unmark it first.", 409)
         if back:
             return it.with_(
-                state="open", label=None, posterior=None, settler=None, reason="", answers={}, leases=it.leases
+                state="open",
+                label=None,
+                posterior=None,
+                settler=None,
+                reason="",
+                answers={},
+                # Who had answered does not hold it any more.
+                leases={one: (begin, 0.0 if one in it.answers else end) for one, (begin, end) in it.leases.items()},
             )
         if label is None:
             return it.with_(state="settled", label=None, posterior=None, settler="owner", reason=f"rejected: {reject}")
@@ -261,7 +268,7 @@ def _change(
             **told,
         }
         whole = after.to_json()
-        fields = ("answers", "state", "label", "posterior", "settler", "reason", "gold", "version")
+        fields = ("answers", "state", "label", "posterior", "settler", "reason", "gold", "leases", "version")
         queue = keys.queue_of(after, wanted=wanted(after, job.options), now=now)
         try:
             portal.table.transact(
