@@ -263,7 +263,7 @@ def should_keep_the_place_in_a_pause_and_hand_back_the_rest(contract: Desk, open
         shown = one.photo.get_attribute("src")
         one.tap(one.page.get_by_role("button", name="Pause"))
         expect(one.page.locator(".panel")).to_contain_text("Take your time")
-        expect(one.page.locator(".figures")).to_contain_text("This session")
+        expect(one.page.locator(".figures")).to_contain_text("Session")
         one.page.wait_for_timeout(300)
         back = set(contract.server.handed_back)
         assert len(held) > 6
