@@ -10,10 +10,12 @@ token says, since checking tokens is API Gateway's part (tests of the deployed p
 from __future__ import annotations
 
 import base64
+import ctypes
 import functools
 import importlib.util
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -119,7 +121,7 @@ def seal(handler: Handler) -> None:
     """Call the sealer again and again until killed, as a stream and a schedule do."""
     while True:
         handler({}, None)
-        time.sleep(0.5)
+        time.sleep(2.0)
 
 
 def keep(instance: Callable[[], None]) -> None:
@@ -127,15 +129,22 @@ def keep(instance: Callable[[], None]) -> None:
     while True:
         child = os.fork()
         if child == 0:
+            _die_with_parent()
             instance()
             os._exit(1)
         print(child, flush=True)
         os.waitpid(child, 0)
 
 
+def _die_with_parent() -> None:
+    """Leave no process behind when the one that started this is killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def main() -> None:
     """Keep what the arguments name."""
     kind, path, *rest = sys.argv[1:]
+    _die_with_parent()
     handler = load(path)
     for service in ("dynamodb", "s3", "events", "stepfunctions"):
         boto3.client(service)  # reads what boto3 knows of a service once, for all instances

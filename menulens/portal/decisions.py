@@ -233,7 +233,7 @@ def _apart(portal: Portal, job: Job, lines: Sequence[int]) -> Item:
         grouped=False,
     )
     alone = next(it for it in read.items if it.id == item_id(lines[0]))
-    return replace(alone, lines=tuple(lines))
+    return replace(alone, lines=tuple(lines), queues=job.queues)
 
 
 def _category(job: Job, label: int) -> int:

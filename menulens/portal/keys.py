@@ -14,6 +14,8 @@ from menulens.portal.table import ORDER, QUEUE, WHO, Key
 CHUNK: Final = 256
 SHARDS: Final = 16
 PRIORITIES: Final = 100
+MOST_QUEUES: Final = 32
+ITEMS_OF_A_QUEUE: Final = 256
 
 
 def meta(job: str) -> Key:
@@ -76,9 +78,14 @@ def rate(person_id: str, window: int) -> Key:
     return f"rate#{person_id}", f"{window:012d}"
 
 
-def shard(text: str) -> int:
+def shard(text: str, shards: int = SHARDS) -> int:
     """Return the shard of a text, the same for ever."""
-    return zlib.crc32(text.encode()) % SHARDS
+    return zlib.crc32(text.encode()) % shards
+
+
+def queues_for(items_: int) -> int:
+    """Return into how many queues a job's items go: one for a small job, where looking into many would be in vain."""
+    return min(MOST_QUEUES, max(1, items_ // ITEMS_OF_A_QUEUE))
 
 
 def open_queue(job: str, number: int) -> str:
@@ -109,7 +116,7 @@ def queue_of(it: Item, *, wanted: int, now: float) -> dict[str, Any]:
         return {QUEUE: review_queue(it.job), ORDER: f"{iso(now)}#{it.id}", WHO: who}
     if it.state != "open" or it.gold is not None:
         return {QUEUE: None, ORDER: None, WHO: who}
-    number = shard(it.id)
+    number = shard(it.id, it.queues)
     ends = [end for person_id, (_, end) in it.leases.items() if end > now and person_id not in it.answers]
     if len(ends) >= wanted:
         return {QUEUE: held_queue(it.job, number), ORDER: f"{iso(min(ends))}#{it.id}", WHO: who}

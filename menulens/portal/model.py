@@ -81,6 +81,8 @@ class Job:
         What state machines wait with.
     output
         Who makes the job's output: the portal, or a caller who reads the table, and for whom the end is no event.
+    queues
+        Into how many queues its items go; the same from its creation on.
     finished_seq
         Last log line that the output was made of; -1 before there is any.
     finish_due
@@ -101,6 +103,7 @@ class Job:
     photo_key: str = ""
     task_tokens: frozenset[str] = frozenset()
     output: OutputBy = "portal"
+    queues: int = 1
     finished_seq: int = -1
     finish_due: bool = False
     version: int = 0
@@ -189,6 +192,8 @@ class Item:
         Known category index; answers measure people and do not count.
     priority
         0 to 99; lower is asked first.
+    queues
+        As the job's: into how many queues its items go.
     version
         Rises with each write; the log's entries of an item are in its order.
     """
@@ -211,6 +216,7 @@ class Item:
     gold: int | None = None
     priority: int = 50
     probe: bool = False
+    queues: int = 1
     version: int = 0
 
     def to_json(self) -> dict[str, Any]:

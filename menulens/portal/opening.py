@@ -101,6 +101,7 @@ def create(
         photo_key=secrets.token_hex(32),
         task_tokens=frozenset({task_token} if task_token else ()),
         output=output,
+        queues=keys.queues_for(len(read.items)),
     )
     categories_.check(job.categories)
     body = job.to_json() | {"photo_key": None, "task_tokens": None, "first": part.sha256}
@@ -115,7 +116,7 @@ def create(
     except ConditionError:
         job = _existing(portal, name, part, task_token)
     if job.state == "creating":
-        _put_items(portal, read.items)
+        _put_items(portal, job, read.items)
         done = {"parts": [part.to_json()], "lines": part.lines, "asked": len(read.items), "state": "open"}
         try:
             portal.table.transact(
@@ -168,7 +169,7 @@ def add_items(portal: Portal, name: str, manifest: str, display: str = "") -> Jo
 def _finish_adding(portal: Portal, job: Job, part: InputPart) -> None:
     """Write the items of a part, then make it part of the job; whoever does the same meanwhile does it once with us."""
     _, read = _read_next(portal, job, part.manifest, part.display)
-    _put_items(portal, read.items)
+    _put_items(portal, job, read.items)
     parts = [*(one.to_json() for one in job.parts), part.to_json()]
     done = {"parts": parts, "lines": job.lines + part.lines, "asked": job.asked + len(read.items)}
     try:
@@ -244,13 +245,13 @@ def _part(
     return part, read
 
 
-def _put_items(portal: Portal, all_items: Sequence[Item]) -> None:
+def _put_items(portal: Portal, job: Job, all_items: Sequence[Item]) -> None:
     """Write items that are not there; an item that is there may have answers, and stays."""
     now = portal.clock()
     for start in range(0, len(all_items), _AT_ONCE):
+        some = [replace(it, queues=job.queues) for it in all_items[start : start + _AT_ONCE]]
         batch = [
-            Put(keys.item(it.job, it.id), it.to_json() | keys.queue_of(it, wanted=1, now=now), new=True)
-            for it in all_items[start : start + _AT_ONCE]
+            Put(keys.item(it.job, it.id), it.to_json() | keys.queue_of(it, wanted=1, now=now), new=True) for it in some
         ]
         try:
             portal.table.transact(batch)

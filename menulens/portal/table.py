@@ -58,6 +58,7 @@ INDEX: Final = "next"
 _ATTEMPTS: Final = 8
 _FIRST_PAUSE: Final = 0.02  # seconds; doubles with each attempt
 _BATCH_GET: Final = 100
+_PAGE: Final = 100
 _BATCH_WRITE: Final = 25
 _TRY_AGAIN: Final = frozenset(
     {
@@ -279,6 +280,8 @@ class Table:
         while True:
             if left is not None and "FilterExpression" not in request:
                 request["Limit"] = left
+            elif "FilterExpression" in request:
+                request["Limit"] = _PAGE  # who leaves some out reads a few at a time, and stops when there are enough
             answer = self._client.query(**request)
             for raw in answer["Items"]:
                 yield decode(raw)

@@ -152,8 +152,9 @@ class _Fresh:
     def work(self, limit: int) -> list[Item]:
         """Return items by priority: free ones first, then those whose leases ran out."""
         taken: list[Item] = []
-        first = _random.randrange(keys.SHARDS)
-        shards = [(first + step) % keys.SHARDS for step in range(keys.SHARDS)]
+        count = self._job.queues
+        first = _random.randrange(count)
+        shards = [(first + step) % count for step in range(count)]
         for queue in chain(self._queues(shards, expired=False), self._queues(shards, expired=True)):
             while len(taken) < limit and (ids := list(islice(queue, (limit - len(taken)) * _LOOKED_AT))):
                 taken += self._take(ids, limit - len(taken))
