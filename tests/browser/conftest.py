@@ -1,4 +1,4 @@
-"""One browser and one set of pictures for all tests; a portal of the contract for each, the deployed one for those that say so."""
+"""One browser and one set of pictures for all tests; for each a portal of the contract, for some the deployed one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.browser.contract_server import ContractServer
 from tests.browser.desks import CloudDesk, ContractDesk, Desk, Photo
 from tests.browser.device import Device, device
 from tests.browser.engine import chromium
-from tests.end_to_end.conftest import site  # noqa: F401: a fixture
+from tests.end_to_end.conftest import site  # noqa: F401  # a fixture
 
 MENUS = ("まぐろ丼 味噌汁付き", "季節のパフェ", "ほうじ茶ラテ")
 

@@ -1,7 +1,7 @@
-"""The portal's HTTP contract with its state in memory, for faults of the network that a deployed portal does not have on demand.
+"""The portal's HTTP contract with its state in memory: faults that a deployed portal does not have on demand.
 
-It keeps what it was told, so that a test can count: each answer that reached it, how often, and in which order. The page's own
-tests run against the deployed portal; this one only stands where a test needs a refusal, a delay or a lost reply.
+It keeps what it was told, so that a test can count: each answer, how often, and in which order. What the
+page does is tested against the deployed portal as well; this one alone can refuse, delay, or lose a reply.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from starlette.routing import Route
 
 PORTAL = Path(__file__).resolve().parents[2] / "portal"
 SECURITY = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types menulens",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -64,7 +65,7 @@ class Job:
 
 
 class ContractServer:
-    """Serves the page and the API; ``received`` holds every answer in the order of its arrival, repeated ones too."""
+    """Serves the page and the API; ``received`` holds every answer in order, repeated ones too."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
@@ -76,7 +77,7 @@ class ContractServer:
         self.token_seconds = 3600
         self.photo_delay = 0.0
         self.fail_answers: list[int | str] = []
-        """What becomes of the next requests with answers: a status, or "lost": recorded, but the reply never arrives."""
+        """What becomes of the next requests with answers: a status, or "lost" (kept, but no reply arrives)."""
         self.refresh_works = True
         self.version = "000000000000"
         self._codes: dict[str, str] = {}
@@ -142,8 +143,16 @@ class ContractServer:
         return JSONResponse(self._fresh())
 
     def _fresh(self) -> dict[str, Any]:
-        claims = {"sub": "person-1", "username": "mai@example.com", "cognito:groups": ["annotators"], "n": secrets.token_hex(4)}
-        token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in ({"alg": "none"}, claims, "signature"))
+        claims = {
+            "sub": "person-1",
+            "username": "mai@example.com",
+            "cognito:groups": ["annotators"],
+            "n": secrets.token_hex(4),
+        }
+        token = ".".join(
+            base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+            for part in ({"alg": "none"}, claims, "signature")
+        )
         self._valid.add(token)
         return {"access_token": token, "expires_in": self.token_seconds, "token_type": "Bearer"}
 
@@ -161,7 +170,12 @@ class ContractServer:
     # --- the API -----------------------------------------------------------------------------------
 
     def _counts(self, job: Job) -> dict[str, Any]:
-        return {"mine": sum(map(len, job.answers.values())), "open": len(job.items) - job.settled(), "total": len(job.items), "state": job.state}
+        return {
+            "mine": sum(map(len, job.answers.values())),
+            "open": len(job.items) - job.settled(),
+            "total": len(job.items),
+            "state": job.state,
+        }
 
     def _me(self, request: Request) -> Response:
         if self._refused(request):
@@ -199,7 +213,16 @@ class ContractServer:
         ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LEASE_SECONDS))
         photo = f"/api/photos/{job.name}/{item['item']}" if item.get("bytes") else None
         kept = {key: value for key, value in item.items() if key != "bytes"}
-        return {"width": None, "height": None, "text": None, "context": {}, "together": 1, **kept, "photo": photo, "lease_ends": ends}
+        return {
+            "width": None,
+            "height": None,
+            "text": None,
+            "context": {},
+            "together": 1,
+            **kept,
+            "photo": photo,
+            "lease_ends": ends,
+        }
 
     async def _answers(self, request: Request) -> Response:
         if self._refused(request):
@@ -209,7 +232,9 @@ class ContractServer:
         assert 1 <= len(given) <= 50
         fault = self.fail_answers.pop(0) if self.fail_answers else None
         if isinstance(fault, int):
-            return JSONResponse({"error": {"code": "busy", "message": "try later"}}, fault, {"retry-after": "1"} if fault == 429 else {})
+            return JSONResponse(
+                {"error": {"code": "busy", "message": "try later"}}, fault, {"retry-after": "1"} if fault == 429 else {}
+            )
         with self._lock:
             results = [self._record(job, answer) for answer in given]
         if fault == "lost":
@@ -242,7 +267,14 @@ class ContractServer:
 
     def _config(self, request: Request) -> Response:
         return JSONResponse(
-            {"region": "us-east-1", "client_id": "client", "issuer": self.url, "sign_in": self.url, "api": "/api", "version": self.version},
+            {
+                "region": "us-east-1",
+                "client_id": "client",
+                "issuer": self.url,
+                "sign_in": self.url,
+                "api": "/api",
+                "version": self.version,
+            },
             headers=SECURITY,
         )
 

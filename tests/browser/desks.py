@@ -1,4 +1,4 @@
-"""Where annotators work: the deployed portal of the local cloud, or its contract in memory; both look the same to a test."""
+"""Where annotators work: the deployed portal of the local cloud, or its contract in memory; tests see no difference."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ContractDesk:
         return self.server.url
 
     def photos(self, photos: Sequence[Photo], **more: Any) -> str:
-        """Open a job with photos; alike ones are one item, as near duplicates are. ``more`` goes into the definition."""
+        """Open a job; photos alike are one item, as near duplicates are. ``more`` goes into the definition."""
         together: dict[str, dict[str, Any]] = {}
         for photo in photos:
             digest = hashlib.sha256(photo.content).hexdigest()
@@ -144,7 +144,7 @@ class CloudDesk:
         return self._open(next(self._numbers), [{"source": text} for text in texts])
 
     def _open(self, number: int, lines: list[dict[str, Any]]) -> str:
-        from tests.end_to_end.cloud import wait_for  # noqa: PLC0415: the deployed portal alone needs it
+        from tests.end_to_end.cloud import wait_for  # noqa: PLC0415  # the deployed portal alone needs it
 
         name, key = f"browser-{number}", f"browser/{number}.manifest"
         self._site.put("labels", key, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())

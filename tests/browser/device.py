@@ -25,11 +25,13 @@ Direction = Literal["left", "right", "up", "down"]
 # Every breach of the content security policy and every shift of the layout, from the first byte on.
 _WATCH = """
 window.breaches = [];
-document.addEventListener("securitypolicyviolation", (event) => window.breaches.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`));
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.breaches.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
+});
 window.shifts = [];
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) {
-    const moved = entry.sources.map((one) => `${one.node?.className ?? one.node?.nodeName} ${JSON.stringify(one.previousRect)}`);
+    const moved = entry.sources.map((one) => one.node?.className ?? one.node?.nodeName);
     window.shifts.push({ value: entry.value, moved, input: entry.hadRecentInput });
   }
 }).observe({ type: "layout-shift", buffered: true });
@@ -147,7 +149,9 @@ class Device:
 
     def shifts(self) -> list[dict[str, Any]]:
         """Shifts of the layout that nobody's tap explains."""
-        found: list[dict[str, Any]] = self.page.evaluate("window.shifts.filter((one) => !one.input && one.value > 0.001)")
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "window.shifts.filter((one) => !one.input && one.value > 0.001)"
+        )
         return found
 
 
@@ -173,7 +177,9 @@ def device(browser: Browser, kind: Mapping[str, Any], *, language: str = "en", *
 def watch(one: Device, page: Page) -> None:
     """Keep what fails unseen on a page."""
     page.on("pageerror", lambda error: one.errors.append(f"{error}\n{error.stack}"))
-    page.on("console", lambda message: one.errors.append(message.text) if _matters(message.type, message.text) else None)
+    page.on(
+        "console", lambda message: one.errors.append(message.text) if _matters(message.type, message.text) else None
+    )
 
 
 def _matters(kind: str, text: str) -> bool:

@@ -31,7 +31,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = [one for one in make_pictures(Path(folder), 40) if one.kind == "picture"]
         photos = [
-            Photo((Path(folder) / one.key).read_bytes(), {"genre": "カフェ・甘味", "menu-text": MENUS[place % len(MENUS)]})
+            Photo(
+                (Path(folder) / one.key).read_bytes(), {"genre": "カフェ・甘味", "menu-text": MENUS[place % len(MENUS)]}
+            )
             for place, one in enumerate(made)
         ]
         with chromium() as browser:
@@ -115,7 +117,9 @@ def _shot(one: Device) -> Image.Image:
 
 def _save(name: str, *shots: Image.Image, height: int = HEIGHT) -> None:
     """Put screenshots side by side, with a thin frame around each, and save them small."""
-    scaled = [shot.resize((round(shot.width * height / shot.height), height), Image.Resampling.LANCZOS) for shot in shots]
+    scaled = [
+        shot.resize((round(shot.width * height / shot.height), height), Image.Resampling.LANCZOS) for shot in shots
+    ]
     width = sum(shot.width for shot in scaled) + GAP * (len(scaled) + 1)
     sheet = Image.new("RGB", (width, height + 2 * GAP), "#d9d2c8")
     left = GAP

@@ -83,7 +83,9 @@ def should_be_usable_by_tab_and_space_alone_without_losing_the_focus(
         press = one.page.keyboard.press
 
         def focus() -> str:
-            text: str = one.page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
+            text: str = one.page.evaluate(
+                "document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText"
+            )
             return text
 
         order = []
@@ -102,7 +104,9 @@ def should_be_usable_by_tab_and_space_alone_without_losing_the_focus(
         press("Enter")
         press("Enter")
         one.page.wait_for_timeout(200)
-        assert one.page.evaluate("document.activeElement !== document.body"), "undo was the last one: the focus went nowhere"
+        assert one.page.evaluate("document.activeElement !== document.body"), (
+            "undo was the last one: the focus went nowhere"
+        )
         one.action("report").focus()
         press("Enter")
         press("Escape")
@@ -116,7 +120,9 @@ def should_be_usable_by_tab_and_space_alone_without_losing_the_focus(
     assert [answer["category"] for answer in contract.answers(job)] == ["drink", "drink"]
 
 
-def should_tell_by_ear_what_was_said_and_what_comes(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+def should_tell_by_ear_what_was_said_and_what_comes(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
     job = contract.photos(pictures[:6])
     with opens(PHONE, language="ja") as one:
         start(one, contract, job)
@@ -166,7 +172,8 @@ def should_have_targets_that_a_thumb_hits_within_the_screen(
             assert box["right"] <= 360, name
             assert box["bottom"] <= 640, name
         cut = one.page.locator(".category .name, .action .label").evaluate_all(
-            "all => all.filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth).map((one) => one.innerText)"
+            "all => all.filter((one) => one.clientWidth && one.scrollWidth > one.clientWidth + 1)"
+            ".map((one) => one.innerText)"
         )
         assert cut == []
         stage = one.page.locator(".stage").bounding_box()
@@ -205,7 +212,8 @@ def should_keep_still_for_who_wants_no_motion(contract: ContractDesk, opens: Ope
     with opens(PHONE, reduced_motion="reduce") as one:
         start(one, contract, job)
         one.page.evaluate(
-            "document.addEventListener('animationstart', (event) => { window.longest = parseFloat(getComputedStyle(event.target).animationDuration); })"
+            "document.addEventListener('animationstart', (event) => {"
+            "window.longest = parseFloat(getComputedStyle(event.target).animationDuration); })"
         )
         one.label("Meal")
         one.ready()

@@ -77,7 +77,9 @@ def should_keep_answers_when_the_sign_in_has_ended_and_send_them_after_the_next(
     assert contract.server.sign_ins == 2
 
 
-def should_let_one_tab_work_and_the_other_take_over(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+def should_let_one_tab_work_and_the_other_take_over(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
     job = contract.photos(pictures[:12])
     with opens(DESKTOP) as one:
         start(one, contract, job)
@@ -120,27 +122,37 @@ def should_count_a_double_tap_once(contract: ContractDesk, opens: Opens, picture
     job = contract.photos(pictures[:6])
     with opens(PHONE) as one:
         start(one, contract, job)
-        one.page.evaluate("const one = document.querySelector('.category'); one.click(); one.click(); setTimeout(() => one.click(), 90)")
+        one.page.evaluate(
+            "const one = document.querySelector('.category'); one.click(); one.click();"
+            "setTimeout(() => one.click(), 90)"
+        )
         one.ready()
         one.sent()
         assert one.count == 1
     assert len(contract.answers(job)) == 1
 
 
-def should_never_show_a_spinner_while_photos_are_slow(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+def should_never_show_a_spinner_while_photos_are_slow(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
     job = contract.photos(pictures[:12])
     contract.server.photo_delay = 0.4
     with opens(PHONE) as one:
         start(one, contract, job)
         one.page.wait_for_timeout(1200)  # as long as a person looks at the first photo
-        one.page.evaluate("new MutationObserver(() => { window.waited ||= document.querySelector('.panel.waiting') !== null; }).observe(document.body, { subtree: true, childList: true })")
+        one.page.evaluate(
+            "new MutationObserver(() => { window.waited ||= document.querySelector('.panel.waiting') !== null; })"
+            ".observe(document.body, { subtree: true, childList: true })"
+        )
         for _ in range(6):
             one.label("Meal")
             one.page.wait_for_timeout(400)
         assert not one.page.evaluate("window.waited ?? false")
 
 
-def should_say_what_to_do_about_a_photo_that_is_none(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+def should_say_what_to_do_about_a_photo_that_is_none(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
     job = contract.photos([Photo(b"no photo at all"), pictures[0]])
     with opens(PHONE) as one:
         start(one, contract, job)
@@ -169,7 +181,9 @@ def should_refuse_to_work_where_no_answer_would_be_safe(contract: ContractDesk, 
         expect(one.page.get_by_role("alert")).to_contain_text("can't keep answers")
 
 
-def should_open_without_a_network_once_it_was_there(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
+def should_open_without_a_network_once_it_was_there(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
     job = contract.photos(pictures[:15])
     with opens(PHONE) as one:
         start(one, contract, job)

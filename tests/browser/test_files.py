@@ -14,7 +14,9 @@ NOT_KEPT = re.compile(r"owner|sw\.js|icon-512|icon-maskable")
 
 
 def words(language: str) -> dict[str, str | dict[str, str]]:
-    found: dict[str, str | dict[str, str]] = json.loads((PORTAL / "i18n" / f"{language}.json").read_text(encoding="utf-8"))
+    found: dict[str, str | dict[str, str]] = json.loads(
+        (PORTAL / "i18n" / f"{language}.json").read_text(encoding="utf-8")
+    )
     return found
 
 
@@ -44,11 +46,16 @@ def should_have_the_same_words_in_both_languages() -> None:
 
 def should_have_every_word_that_scripts_say_and_none_that_nobody_says() -> None:
     texts = "\n".join(scripts()[name] for name in reached())
-    said = set(re.findall(r'\bt\("([\w.-]+)"', texts)) | set(re.findall(r'"((?:end|work|pause|jobs|error)[\w.-]*\.[\w.-]+)"', texts))
+    said = set(re.findall(r'\bt\("([\w.-]+)"', texts)) | set(
+        re.findall(r'"((?:end|work|pause|jobs|error)[\w.-]*\.[\w.-]+)"', texts)
+    )
     known = set(words("en"))
     assert {key for key in said if key not in known and not key.endswith((".js", ".json"))} == set()
     # Keys that are put together: t(`report.${problem}.hint`).
-    patterns = [re.sub(r"\$\{[^}]+\}", "[\\\\w.-]+", re.sub(r"\.(?=[^$]*)", r"\\.", one)) for one in re.findall(r"t\(`([^`]+)`", texts)]
+    patterns = [
+        re.sub(r"\$\{[^}]+\}", "[\\\\w.-]+", re.sub(r"\.(?=[^$]*)", r"\\.", one))
+        for one in re.findall(r"t\(`([^`]+)`", texts)
+    ]
     made = {key for key in known for pattern in patterns if re.fullmatch(pattern, key)}
     quoted = {key for key in known if f'"{key}"' in texts}
     assert known - said - made - quoted == set()
@@ -64,24 +71,33 @@ def should_keep_every_file_that_the_page_needs_for_a_day_without_a_network() -> 
 
 
 def should_fetch_all_modules_at_once() -> None:
-    preloaded = set(re.findall(r'modulepreload" href="/app/([\w.-]+)"', (PORTAL / "index.html").read_text(encoding="utf-8")))
+    preloaded = set(
+        re.findall(r'modulepreload" href="/app/([\w.-]+)"', (PORTAL / "index.html").read_text(encoding="utf-8"))
+    )
     assert preloaded == reached()
 
 
 def should_have_no_inline_script_and_no_inline_style() -> None:
     class Finder(HTMLParser):
-        found: list[str] = []  # noqa: RUF012: one parser a test
+        found: list[str] = []  # noqa: RUF012  # one parser a test
 
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             given = dict(attrs)
-            if tag == "style" or (tag == "script" and "src" not in given) or "style" in given or any(name.startswith("on") for name in given):
+            if (
+                tag == "style"
+                or (tag == "script" and "src" not in given)
+                or "style" in given
+                or any(name.startswith("on") for name in given)
+            ):
                 self.found.append(self.get_starttag_text() or tag)
 
     finder = Finder()
     finder.feed((PORTAL / "index.html").read_text(encoding="utf-8"))
     assert finder.found == []
     for name, text in scripts().items():
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser", text), name
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser", text
+        ), name
 
 
 def should_be_installable() -> None:
