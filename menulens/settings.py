@@ -150,7 +150,7 @@ class Portal(_Section):
     gold_min_seen: Annotated[int, Field(ge=1, le=1_000)] = 10
     lease_seconds: Annotated[int, Field(ge=30, le=28_800)] = 900
     context_keys: Annotated[tuple[ManifestKey, ...], Field(max_length=5)] = ()
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=64)] = 24
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=64)] = 31
     display_pixels: Annotated[int, Field(ge=320, le=1_600)] = 1_600
     display_quality: Annotated[int, Field(ge=50, le=95)] = 82
     machine_error: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05

@@ -7,6 +7,7 @@ from typing import Final
 
 # --- augmented manifest ---------------------------------------------------------------------
 SOURCE_REF: Final = "source-ref"
+SOURCE: Final = "source"
 METADATA_SUFFIX: Final = "-metadata"
 
 # --- events (source, detail types, detail keys) -----------------------------------------------

@@ -36,12 +36,16 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A photo that may be asked about: its place, its line, its bytes (None: not known yet), its line number."""
+    """A photo that may be asked about: its place, its line, its bytes (None: not known yet), its line number.
+
+    ``text`` stands instead of a place (then empty) where people are asked about a text.
+    """
 
     uri: str
     line: bytes
     size: int | None = None
     number: int | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,17 @@ class Selector:
     Parameters
     ----------
     labeled
-        Photos that have a label from before; they are not asked again.
+        What has a label from before (:func:`menulens.labeling.merge.subject`); it is not asked again.
     """
 
-    def __init__(self, storage: Storage, caps: Caps, max_photos: int, labeled: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, storage: Storage, caps: Caps, max_photos: int, labeled: frozenset[tuple[str, str]] = frozenset()
+    ) -> None:
         self._storage, self._caps, self._max_photos, self._labeled = storage, caps, max_photos, labeled
         self._same_head: dict[tuple[int, str], list[str]] = {}
         self._contents: dict[str, str] = {}
         self._places: set[str] = set()
+        self._texts: set[str] = set()
 
     def select(self, candidates: Iterable[Candidate | Reject]) -> Selection:
         """Select photos until ``max_photos`` are found; the others are counted as left for later."""
@@ -122,19 +129,34 @@ class Selector:
         for item in window:
             if isinstance(item, Reject):
                 selection.rejects.append(item)
+            elif item.text is not None:
+                yield from self._fresh_text(item, item.text, selection)
             elif item.uri in self._places:
                 selection.rejects.append(
                     Reject(item.line, "duplicate", f"{item.uri} stands in the manifest before.", item.number)
                 )
-            elif item.uri in self._labeled:
+            elif (keys.SOURCE_REF, item.uri) in self._labeled:
                 self._places.add(item.uri)
                 selection.labeled_before += 1
             else:
                 self._places.add(item.uri)
                 yield item
 
+    def _fresh_text(self, item: Candidate, text: str, selection: Selection) -> Iterator[Candidate]:
+        if text in self._texts:
+            reason = "The same text stands in the manifest before."
+            selection.rejects.append(Reject(item.line, "duplicate", reason, item.number))
+            return
+        self._texts.add(text)
+        if (keys.SOURCE, text) in self._labeled:
+            selection.labeled_before += 1
+        else:
+            yield item
+
     def _look(self, candidate: Candidate) -> _Looked | Reject:
         """Read a photo's header: one ranged read for nearly every photo."""
+        if candidate.text is not None:
+            return _Looked(candidate, len(candidate.text), "")
         try:
             size = self._storage.size(candidate.uri) if candidate.size is None else candidate.size
             due = min(size, photos.HEAD_BYTES) if size <= self._caps.max_bytes else 0
@@ -156,6 +178,8 @@ class Selector:
         candidate = looked.candidate
         if len(selection.asked) == self._max_photos:
             selection.left += 1
+        elif candidate.text is not None:
+            selection.asked.append(candidate.line)
         elif original := self._same_content(looked):
             reason = f"The same bytes as {original}."
             selection.rejects.append(Reject(candidate.line, "duplicate", reason, candidate.number))
@@ -190,27 +214,42 @@ def listed(prefix: str, storage: Storage) -> Iterator[Candidate]:
 def given(lines: Iterable[bytes], attribute: str, photo_bucket: str, photo_prefix: str) -> Iterator[Candidate | Reject]:
     """Yield the records of a manifest; a label that a line has for our attribute is asked again by the caller's wish.
 
-    A line goes to the labeling job as it came, without its line ending.
+    A line goes to the labeling job as it came, without its line ending. A job asks about photos or about texts: the
+    manifest's first record decides.
     """
+    kind: str | None = None
     for number, raw in enumerate(lines, 1):
         line = raw.rstrip(b"\r\n")
         if not line:
             continue
         value = merge.record(line)
         if value is None:
-            yield Reject(line, "no-source-ref", "A JSON object with a text under source-ref is due.", number)
+            reason = "A JSON object with a text under source-ref or source is due."
+            yield Reject(line, "no-source-ref", reason, number)
             continue
-        uri = value[keys.SOURCE_REF]
-        if len(line.decode("utf-8", "replace")) > LONGEST_LINE:
+        key, uri = merge.subject(value)
+        kind = kind or key
+        if key != kind:
+            yield Reject(line, "mixed", f"The manifest's first record has {kind}; one with {key} has no place.", number)
+        elif len(line.decode("utf-8", "replace")) > LONGEST_LINE:
             yield Reject(line, "too-long", f"A line may have {LONGEST_LINE:,} characters.", number)
+        elif key == keys.SOURCE:
+            if uri.strip():
+                yield Candidate("", _asked_again(value, line, attribute), None, number, text=uri)
+            else:
+                yield Reject(line, "empty", "There is nothing to read in it.", number)
         elif not is_s3(uri) or not uri.startswith(f"s3://{photo_bucket}/{photo_prefix}"):
             yield Reject(line, "not-ours", f"A photo in s3://{photo_bucket}/{photo_prefix} is due.", number)
         elif not parse_s3_uri(uri).key or uri.endswith("/"):
             yield Reject(line, "no-photo", f"{uri} names no object.", number)
-        elif attribute + keys.METADATA_SUFFIX in value and not merge.is_labeled(value, attribute):
-            yield Candidate(uri, merge.without_label(value, attribute), None, number)
         else:
-            yield Candidate(uri, line, None, number)
+            yield Candidate(uri, _asked_again(value, line, attribute), None, number)
+
+
+def _asked_again(value: dict[str, Any], line: bytes, attribute: str) -> bytes:
+    """Return a line as it goes to the job: as it came, or without what a failed attempt left."""
+    failed = attribute + keys.METADATA_SUFFIX in value and not merge.is_labeled(value, attribute)
+    return merge.without_label(value, attribute) if failed else line
 
 
 def prepare(
@@ -349,13 +388,13 @@ def _earlier(
     return jobs.all_labels(job, labels_bucket, storage)
 
 
-def _divided(earlier: str | None, attribute: str, storage: Storage) -> tuple[frozenset[str], list[bytes]]:
-    """Divide the labels from before: photos that have one, and lines that have none."""
+def _divided(earlier: str | None, attribute: str, storage: Storage) -> tuple[frozenset[tuple[str, str]], list[bytes]]:
+    """Divide the labels from before: what has one, and lines that have none."""
     labeled, unlabeled = set(), []
     for line in storage.lines(earlier) if earlier else ():
         value = merge.record(line)
         if value is not None and merge.is_labeled(value, attribute):
-            labeled.add(value[keys.SOURCE_REF])
+            labeled.add(merge.subject(value))
         else:
             unlabeled.append(line)
     return frozenset(labeled), unlabeled

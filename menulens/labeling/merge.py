@@ -1,4 +1,4 @@
-"""Bring manifests of one label attribute together: every photo once, no label lost."""
+"""Bring manifests of one label attribute together: every photo (or text) once, no label lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from menulens.core.keys import METADATA_SUFFIX, SOURCE_REF
+from menulens.core.keys import METADATA_SUFFIX, SOURCE, SOURCE_REF
 from menulens.storage import Storage
 
 
@@ -23,7 +23,7 @@ class Merged:
     labeled
         How many of them carry a label.
     unreadable
-        Lines that are no record with a ``source-ref``; kept at the end, verbatim, for cleaning to reject.
+        Lines that are no record of a photo or a text; kept at the end, verbatim, for cleaning to reject.
     """
 
     lines: list[bytes] = field(default_factory=list)
@@ -46,14 +46,20 @@ class Merged:
 
 
 def record(line: bytes) -> dict[str, Any] | None:
-    """Return a manifest line as a record; None where it is none."""
+    """Return a manifest line as a record, of a photo (``source-ref``) or a text (``source``); None where it is none."""
     try:
         value = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(value, dict) or not isinstance(value.get(SOURCE_REF), str):
+    if not isinstance(value, dict) or not isinstance(value.get(SOURCE_REF, value.get(SOURCE)), str):
         return None
     return value
+
+
+def subject(value: dict[str, Any]) -> tuple[str, str]:
+    """Return what a record is about: the key, and the photo's location or the text under it."""
+    key = SOURCE_REF if SOURCE_REF in value else SOURCE
+    return key, value[key]
 
 
 def is_labeled(value: dict[str, Any], attribute: str) -> bool:
@@ -67,7 +73,7 @@ def merge(manifests: Iterable[Iterable[bytes]], attribute: str) -> Merged:
     A photo's line is the last labeled one; where no manifest labels it, the last one. A person's later answer replaces
     an earlier one, and an unlabeled line never replaces a labeled one. Kept lines are the bytes that came in.
     """
-    kept: dict[str, tuple[bytes, bool]] = {}
+    kept: dict[tuple[str, str], tuple[bytes, bool]] = {}
     unreadable: dict[bytes, None] = {}
     for manifest in manifests:
         for line in _stripped(manifest):
@@ -76,9 +82,9 @@ def merge(manifests: Iterable[Iterable[bytes]], attribute: str) -> Merged:
                 unreadable[line] = None
                 continue
             labeled = is_labeled(value, attribute)
-            _, had_label = kept.get(value[SOURCE_REF], (b"", False))
+            _, had_label = kept.get(subject(value), (b"", False))
             if labeled or not had_label:
-                kept[value[SOURCE_REF]] = (line, labeled)
+                kept[subject(value)] = (line, labeled)
     return Merged(
         lines=[*(line for line, _ in kept.values()), *unreadable],
         labeled=sum(labeled for _, labeled in kept.values()),

@@ -209,5 +209,5 @@ def _labels(manifest: bytes, attribute: str) -> dict[str, int | None]:
     return {
         value[SOURCE_REF]: None if value.get(attribute) is None else int(value[attribute])
         for value in values
-        if value is not None
+        if value is not None and SOURCE_REF in value
     }
