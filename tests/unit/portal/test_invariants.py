@@ -187,7 +187,11 @@ class Portals(RuleBasedStateMachine):
 
 
 Portals.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=25,
+    stateful_step_count=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 
 
