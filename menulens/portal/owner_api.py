@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
-from aws_lambda_powertools.event_handler.openapi.params import Path
 
 from menulens.labeling import agreement
 from menulens.portal import blocking, callers, gold, jobs, photos, stats, verify, work
@@ -17,8 +17,10 @@ from menulens.portal import owner_models as models
 from menulens.portal.context import Portal
 from menulens.portal.model import Category, Job, Person, PortalError
 from menulens.portal.owner_desk import Desk
-from menulens.portal.owner_items import JOBS, JobPath, desk, router
+from menulens.portal.owner_items import desk, router
+from menulens.portal.owner_routes import CategoryPath, JobPath, PersonPath, route
 from menulens.portal.table import TableError
+from menulens.storage import StorageError, parse_s3_uri
 
 SECURED: Final = {
     "Content-Type": "application/json",
@@ -27,8 +29,6 @@ SECURED: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 API_TITLE: Final = "menulens: the owner's side of labeling"
-PersonPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9:@._-]{1,128}$", description="The person's id.")]
-CategoryPath = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="The category's key.")]
 
 app = APIGatewayHttpResolver(enable_validation=True)
 app.include_router(router)
@@ -55,6 +55,7 @@ def answer(
         who = callers.caller(event)
         who.require(owners)
         callers.limit(portal, who.id)
+        _require_json(event)
     except PortalError as error:
         waiting = {"Retry-After": str(error.retry_after)} if isinstance(error, callers.RateError) else {}
         body = json.dumps({"error": {"code": error.code, "message": str(error)}}, ensure_ascii=False)
@@ -67,6 +68,18 @@ def answer(
     answered = dict(app.resolve(dict(event), context))
     answered["headers"] = {**answered.get("headers", {}), **SECURED}
     return answered
+
+
+def _require_json(event: Mapping[str, Any]) -> None:
+    """Refuse a body of another type: a form that another site sends has one, JSON has not."""
+    kinds = [value for name, value in (event.get("headers") or {}).items() if name.lower() == "content-type"]
+    if event.get("body") and not (kinds and str(kinds[0]).split(";")[0].strip().lower() == "application/json"):
+        raise PortalError("content-type", "A body is JSON: Content-Type: application/json.", 415)
+    if event.get("isBase64Encoded"):
+        try:
+            base64.b64decode(event["body"] or "").decode("utf-8")
+        except ValueError:
+            raise PortalError("invalid", "A body is JSON in UTF-8.", 422) from None
 
 
 def openapi() -> dict[str, Any]:
@@ -92,6 +105,11 @@ def _invalid(error: RequestValidationError) -> Response[str]:
     return refusal(422, "invalid", "; ".join(faults)[:1000])
 
 
+@app.exception_handler(StorageError)  # type: ignore[untyped-decorator]
+def _unreadable(error: StorageError) -> Response[str]:
+    return refusal(404, "no-object", str(error))
+
+
 @app.exception_handler(TableError)  # type: ignore[untyped-decorator]
 def _busy(error: TableError) -> Response[str]:
     return refusal(503, "busy", str(error))
@@ -105,7 +123,7 @@ def _nowhere(_: NotFoundError) -> Response[str]:
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
-@app.get(JOBS, summary="All jobs, the newest first")
+@route(app, "GET", "", "All jobs, the newest first")
 def list_jobs() -> models.Jobs:
     """List jobs with their progress."""
     rows = []
@@ -124,16 +142,13 @@ def list_jobs() -> models.Jobs:
     return models.Jobs.model_validate({"jobs": rows})
 
 
-@app.post(JOBS, summary="Ask people about photos: start the state machine that opens a job")
+@route(app, "POST", "", "Ask people about photos: start the state machine that opens a job")
 def create(body: models.NewJob) -> models.Started:
     """Start a job; its display copies are made before it opens."""
-    given = body.model_dump(exclude_none=True)
-    if not {"photos", "manifest", "resume_from"} & set(given) or {"photos", "manifest"} <= set(given):
-        raise PortalError("input", "Give photos (a prefix), a manifest, or a job to resume from.", 422)
-    return models.Started(execution=desk().start("label", given))
+    return models.Started(execution=desk().start("label", body.model_dump(exclude_none=True)))
 
 
-@app.get(f"{JOBS}/<job>", summary="How a job is going")
+@route(app, "GET", "/<job>", "How a job is going")
 def show(job: JobPath) -> models.JobView:
     """Show a job: progress, pace, categories, agreement, people."""
     at, found = desk(), desk().job(job)
@@ -200,25 +215,25 @@ def _categories(job: Job) -> list[dict[str, Any]]:
     return [one.to_json() for one in job.categories]
 
 
-@app.post(f"{JOBS}/<job>/pause", summary="Hand out no more work")
+@route(app, "POST", "/<job>/pause", "Hand out no more work")
 def pause(job: JobPath) -> models.Done:
     """Pause a job; answers to what is handed out are taken."""
     return _state(jobs.pause(desk().portal, job))
 
 
-@app.post(f"{JOBS}/<job>/resume", summary="Hand out work again")
+@route(app, "POST", "/<job>/resume", "Hand out work again")
 def resume(job: JobPath) -> models.Done:
     """Resume a job that is paused."""
     return _state(jobs.resume(desk().portal, job))
 
 
-@app.post(f"{JOBS}/<job>/stop", summary="End a job as it is")
+@route(app, "POST", "/<job>/stop", "End a job as it is")
 def stop(job: JobPath) -> models.Done:
     """Stop a job: its output has the labels so far; it can be reopened."""
     return _state(jobs.stop(desk().portal, job))
 
 
-@app.post(f"{JOBS}/<job>/reopen", summary="Go on with a job that ended")
+@route(app, "POST", "/<job>/reopen", "Go on with a job that ended")
 def reopen(job: JobPath) -> models.Done:
     """Reopen a job."""
     return _state(jobs.reopen(desk().portal, job))
@@ -229,19 +244,22 @@ def _state(job: Job) -> models.Done:
     return models.Done(job=job.name, state=job.state)
 
 
-@app.post(f"{JOBS}/<job>/snapshot", summary="Make a dataset of the labels so far; the job goes on")
+@route(app, "POST", "/<job>/snapshot", "Make a dataset of the labels so far; the job goes on")
 def snapshot(job: JobPath) -> models.Started:
     """Start the state machine that takes a snapshot and cleans it."""
     return models.Started(execution=desk().start("snapshot", {"job_name": desk().job(job).name}))
 
 
-@app.post(f"{JOBS}/<job>/items", summary="Add photos to a job that is there")
+@route(app, "POST", "/<job>/items", "Add photos to a job that is there")
 def add_items(job: JobPath, body: models.NewItems) -> models.Done:
-    """Add the lines of a manifest."""
+    """Add the lines of a manifest in the bucket of labels."""
+    for place in (body.manifest, body.display or body.manifest):
+        if parse_s3_uri(place).bucket != desk().portal.labels_bucket:
+            raise PortalError("place", f"{place}: a place in s3://{desk().portal.labels_bucket}/ is due.", 404)
     return _state(jobs.add_items(desk().portal, job, body.manifest, body.display or ""))
 
 
-@app.get(f"{JOBS}/<job>/log/verify", summary="Whether the log of answers is as it was written")
+@route(app, "GET", "/<job>/log/verify", "Whether the log of answers is as it was written")
 def check_log(job: JobPath) -> models.Verified:
     """Check the chain of hashes, and every answer against the table."""
     found = verify.verify(desk().portal, desk().job(job).name)
@@ -256,13 +274,13 @@ def check_log(job: JobPath) -> models.Verified:
 # --- categories ------------------------------------------------------------------------------------------------------
 
 
-@app.post(f"{JOBS}/<job>/categories", summary="Add a category")
+@route(app, "POST", "/<job>/categories", "Add a category")
 def add_category(job: JobPath, body: models.NewCategory) -> models.Categories:
     """Add a category at the end: answers keep their meaning."""
     return _shown(jobs.add_category(desk().portal, job, Category(**body.model_dump())))
 
 
-@app.patch(f"{JOBS}/<job>/categories/<key>", summary="Rename a category or change what is said of it")
+@route(app, "PATCH", "/<job>/categories/<key>", "Rename a category or change what is said of it")
 def change_category(job: JobPath, key: CategoryPath, body: models.CategoryChange) -> models.Categories:
     """Change a category; answers keep its index and so their meaning."""
     given = body.model_dump(exclude_none=True)
@@ -279,7 +297,7 @@ def _shown(job: Job) -> models.Categories:
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
-@app.post(f"{JOBS}/<job>/release", summary="Hand back the leases of a person")
+@route(app, "POST", "/<job>/release", "Hand back the leases of a person")
 def release(job: JobPath, body: models.Leaver) -> models.Released:
     """Hand back what someone who left has on their device; what they answer later is still theirs."""
     found = desk().job(job)
@@ -287,13 +305,13 @@ def release(job: JobPath, body: models.Leaver) -> models.Released:
     return models.Released(released=work.release(desk().portal, found, body.person, held))
 
 
-@app.post(f"{JOBS}/<job>/people/<person>/block", summary="Give a person no more work of a job")
+@route(app, "POST", "/<job>/people/<person>/block", "Give a person no more work of a job")
 def block(job: JobPath, person: PersonPath, body: models.Why) -> models.Blocked:
     """Block a person: what they hold goes to others, what they said stays."""
     return _person(job, blocking.block(desk().portal, desk().job(job), person, body.reason))
 
 
-@app.post(f"{JOBS}/<job>/people/<person>/unblock", summary="Give a person work again")
+@route(app, "POST", "/<job>/people/<person>/unblock", "Give a person work again")
 def unblock(job: JobPath, person: PersonPath) -> models.Blocked:
     """Unblock a person; how they do on gold items counts anew."""
     return _person(job, blocking.unblock(desk().portal, desk().job(job), person))

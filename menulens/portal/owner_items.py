@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from menulens.portal import decisions, gold, groups, jobs, rejected, review
 from menulens.portal import owner_models as models
 from menulens.portal.model import Item, Job
 from menulens.portal.owner_desk import Desk
-
-JOBS: Final = "/api/owner/jobs"
-JobPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,62}$", description="The job's name.")]
-ItemPath = Annotated[str, Path(pattern=r"^[0-9]{7}$", description="The item's id.")]
-Limit = Annotated[int, Query(ge=1, le=review.MOST_SHOWN)]
-After = Annotated[str, Query(pattern=r"^([0-9]{7})?$", description="The last item of the page before.")]
+from menulens.portal.owner_routes import After, ItemPath, JobPath, Limit, Start, route
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
@@ -31,7 +26,7 @@ def _items(job: Job, items: list[Item], total: int) -> models.Items:
     return models.Items.model_validate({"items": desk().views(job, items), "total": total})
 
 
-@router.get(f"{JOBS}/<job>/review", summary="Items that wait for an owner, longest waiting first")
+@route(router, "GET", "/<job>/review", "Items that wait for an owner, longest waiting first")
 def show_review(
     job: JobPath, limit: Limit = 10, skip: Annotated[str, Query(pattern=r"^([0-9]{7},?){0,50}$")] = ""
 ) -> models.Items:
@@ -41,7 +36,7 @@ def show_review(
     return _items(found, waiting, jobs.progress(desk().portal, found).review)
 
 
-@router.post(f"{JOBS}/<job>/review", summary="Decide what an item is")
+@route(router, "POST", "/<job>/review", "Decide what an item is")
 def decide(job: JobPath, body: models.Decision) -> models.Decided:
     """Settle an item, with a category or without one, or have people asked once more; the decision goes to the log."""
     at, found = desk(), desk().job(job)
@@ -58,17 +53,15 @@ def decide(job: JobPath, body: models.Decision) -> models.Decided:
     return models.Decided.model_validate({"item": at.views(found, [item])[0], "review": left})
 
 
-@router.get(f"{JOBS}/<job>/disagreements", summary="Items whose answers differ, least certain first")
-def show_disagreements(
-    job: JobPath, limit: Limit = 20, start: Annotated[int, Query(ge=0, le=10**6)] = 0
-) -> models.Items:
+@route(router, "GET", "/<job>/disagreements", "Items whose answers differ, least certain first")
+def show_disagreements(job: JobPath, limit: Limit = 20, start: Start = 0) -> models.Items:
     """Show items on which people do not agree."""
     found = desk().job(job)
     items, total = review.disputed(desk().portal, found, desk().counted(found)[0], limit, start)
     return _items(found, items, total)
 
 
-@router.get(f"{JOBS}/<job>/items", summary="Items by id, of a category or state if one is given")
+@route(router, "GET", "/<job>/items", "Items by id, of a category or state if one is given")
 def show_items(
     job: JobPath,
     limit: Limit = 20,
@@ -83,7 +76,7 @@ def show_items(
     return _items(found, items, -1)
 
 
-@router.get(f"{JOBS}/<job>/gold", summary="Items whose category the owner knows")
+@route(router, "GET", "/<job>/gold", "Items whose category the owner knows")
 def show_gold(job: JobPath) -> models.Items:
     """Show gold items."""
     found = desk().job(job)
@@ -91,7 +84,7 @@ def show_gold(job: JobPath) -> models.Items:
     return _items(found, items, len(items))
 
 
-@router.put(f"{JOBS}/<job>/gold/<item>", summary="Mark an item as known")
+@route(router, "PUT", "/<job>/gold/<item>", "Mark an item as known")
 def mark(job: JobPath, item: ItemPath, body: models.Known) -> models.ItemView:
     """Mark an item: it is mixed in unseen, and tells how often people are right."""
     found = desk().job(job)
@@ -99,7 +92,7 @@ def mark(job: JobPath, item: ItemPath, body: models.Known) -> models.ItemView:
     return _view(found, decisions.set_gold(desk().portal, job, item, by=desk().owner, label=index))
 
 
-@router.delete(f"{JOBS}/<job>/gold/<item>", summary="Take the mark off an item")
+@route(router, "DELETE", "/<job>/gold/<item>", "Take the mark off an item")
 def unmark(job: JobPath, item: ItemPath) -> models.ItemView:
     """Take the mark off: what people said counts again."""
     found = desk().job(job)
@@ -111,7 +104,7 @@ def _view(job: Job, item: Item) -> models.ItemView:
     return models.ItemView.model_validate(desk().views(job, [item])[0])
 
 
-@router.get(f"{JOBS}/<job>/groups", summary="Near-duplicate photos that are labeled together")
+@route(router, "GET", "/<job>/groups", "Near-duplicate photos that are labeled together")
 def show_groups(job: JobPath, limit: Limit = 20, after: After = "") -> models.Groups:
     """Show groups."""
     found = desk().job(job)
@@ -119,7 +112,7 @@ def show_groups(job: JobPath, limit: Limit = 20, after: After = "") -> models.Gr
     return models.Groups.model_validate({"groups": page, "next": following})
 
 
-@router.post(f"{JOBS}/<job>/groups/<item>/split", summary="Split photos off a group")
+@route(router, "POST", "/<job>/groups/<item>/split", "Split photos off a group")
 def split(job: JobPath, item: ItemPath, body: models.Split) -> models.Groups:
     """Split photos off: each becomes an item that people are asked about. Returns what is left of the group."""
     at, found = desk(), desk().job(job)
@@ -130,8 +123,8 @@ def split(job: JobPath, item: ItemPath, body: models.Split) -> models.Groups:
     return models.Groups.model_validate({"groups": [left], "next": None})
 
 
-@router.get(f"{JOBS}/<job>/rejects", summary="Photos that nobody is asked about, and why")
-def show_rejects(job: JobPath, limit: Limit = 50, start: Annotated[int, Query(ge=0, le=10**6)] = 0) -> models.Rejects:
+@route(router, "GET", "/<job>/rejects", "Photos that nobody is asked about, and why")
+def show_rejects(job: JobPath, limit: Limit = 50, start: Start = 0) -> models.Rejects:
     """Show what was turned away."""
     found: dict[str, Any] = rejected.page(desk().portal, desk().job(job), start, limit)
     return models.Rejects.model_validate(found)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-Named = Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
+Named = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"\S")]
 Short = Annotated[str, StringConstraints(max_length=500)]
 ItemId = Annotated[str, StringConstraints(pattern=r"^[0-9]{7}$")]
 JobName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,62}$")]
@@ -22,14 +22,32 @@ class _Given(BaseModel):
 # --- taken -----------------------------------------------------------------------------------------------------------
 
 
-class NewJob(_Given):
-    """Photos below a prefix, or a manifest; one of the two."""
-
-    photos: Photos | None = None
-    manifest: S3Place | None = None
+class _NewJob(_Given):
     job_name: JobName | None = None
-    resume_from: JobName | None = None
     max_photos: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+
+class JobOfPhotos(_NewJob):
+    """A job about the photos below a prefix; with ``resume_from`` about those that this job left unlabeled or lacks."""
+
+    photos: Photos
+    resume_from: JobName | None = None
+
+
+class JobOfManifest(_NewJob):
+    """A job about the lines of a manifest."""
+
+    manifest: S3Place
+    resume_from: JobName | None = None
+
+
+class JobResumed(_NewJob):
+    """A job about what another one left unlabeled."""
+
+    resume_from: JobName
+
+
+NewJob = JobOfPhotos | JobOfManifest | JobResumed
 
 
 class NewItems(_Given):

@@ -1,0 +1,162 @@
+"""``menulens label`` on a local cloud: what an owner does at a terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from menulens.cli import app
+from menulens.core import names
+from menulens.local.config import ACCOUNT
+from menulens.portal import jobs, log, work
+from menulens.portal.context import Portal, portal_of
+from menulens.portal.table import definition
+
+from .conftest import REGION, Maker, Session
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def local(session: Session) -> Portal:
+    """What a deployment would have made for the environment ``local``."""
+    table = names.labeling_table("local")
+    session.client("dynamodb").create_table(**definition(table))
+    buckets = {room: names.bucket("local", room, ACCOUNT, REGION) for room in ("answers", "labels")}
+    for bucket in buckets.values():
+        session.client("s3").create_bucket(Bucket=bucket)
+    return portal_of(
+        session, environment="local", table=table, answers_bucket=buckets["answers"], labels_bucket=buckets["labels"]
+    )
+
+
+@pytest.fixture
+def make(local: Portal) -> Maker:
+    return Maker(local)
+
+
+@pytest.fixture(autouse=True)
+def _here(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("MENULENS_STATE", str(session.state))
+    monkeypatch.setenv("COLUMNS", "200")
+    yield
+
+
+def run(*words: str, code: int = 0) -> Result:
+    result = runner.invoke(app, ["label", *words])
+    assert result.exit_code == code, result.output + result.stderr
+    return result
+
+
+def should_show_jobs_and_how_one_is_going(make: Maker) -> None:
+    job = make.job(3, max_answers=2, confidence=0.999)
+    make.answer(job, "aki", "0000000", "meal")
+    make.answer(job, "ben", "0000000", "meal")
+    assert job.name in run("status").stdout
+    told = run("status", job.name).stdout
+    assert "1 of 3 (33%)" in told
+    assert "料理" in told
+    assert "Aki" in told
+
+
+def should_take_a_job_through_its_life(make: Maker, local: Portal) -> None:
+    job = make.job(2)
+    for verb, state in (("pause", "paused"), ("resume", "open"), ("stop", "stopped"), ("reopen", "open")):
+        assert run(verb, job.name).stdout == f"{job.name}: {state}\n"
+    assert jobs.get(local, job.name).state == "open"
+    run("stop", job.name)
+    assert "is stopped; due: open" in run("pause", job.name, code=1).stderr
+    assert "no such job" in run("pause", "no-such-job", code=1).stderr
+
+
+def should_name_the_segment_and_line_of_tampering(make: Maker, local: Portal) -> None:
+    job = make.job(3, max_answers=1)
+    for item in ("0000000", "0000001"):
+        make.answer(job, "aki", item, "meal")
+    log.seal(local, job.name)
+    assert "as it was written" in run("verify", job.name).stdout
+    [segment] = log.segments(local, job.name)
+    place = f"s3://{local.answers_bucket}/log/{job.name}/{segment}"
+    lines = local.storage.read_bytes(place).splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if b'"kind":"answer"' in line)
+    changed = [*lines[:at], lines[at].replace(b'"category":0', b'"category":1'), *lines[at + 1 :]]
+    local.storage.write_bytes(place, b"".join(changed))
+    told = run("verify", job.name, code=3).stdout
+    assert segment in told
+    assert f"line {json.loads(lines[at])['seq']} " in told
+    assert "changed" in told
+    local.storage.write_bytes(place, b"".join([*lines[:at], *lines[at + 1 :]]))
+    assert "missing" in run("verify", job.name, code=3).stdout
+
+
+def should_mark_and_unmark_known_items(make: Maker, local: Portal) -> None:
+    job = make.job(2)
+    assert "drink" in run("gold", job.name, "--mark", "0000001=drink").stdout
+    assert jobs.get_item(local, job.name, "0000001").gold == 2
+    assert "No item is known" in run("gold", job.name, "--unmark", "0000001").stdout
+    assert "ITEM=CATEGORY" in run("gold", job.name, "--mark", "0000001", code=1).stderr
+    assert "no category" in run("gold", job.name, "--mark", "0000001=none", code=1).stderr
+
+
+def should_look_after_people(make: Maker, local: Portal) -> None:
+    job = make.job(4)
+    assert len(work.lease(local, job, "ben", limit=2, name="Ben").items) == 2
+    assert "2 leases handed back" in run("people", job.name, "--release", "Ben").stdout
+    assert "blocked (owner: gone)" in run("people", job.name, "--block", "ben", "--reason", "gone").stdout
+    assert "blocked" not in run("people", job.name, "--unblock", "ben").stdout
+    assert "knows no 'nobody'" in run("people", job.name, "--block", "nobody", code=1).stderr
+
+
+def should_export_for_label_studio_and_as_a_table(make: Maker, tmp_path: Path) -> None:
+    job = make.job(2, max_answers=1)
+    make.answer(job, "aki", "0000000", "meal")
+    run("export", job.name, str(tmp_path / "tasks.json"))
+    tasks = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
+    assert tasks[0]["annotations"][0]["result"][0]["value"]["choices"] == ["meal"]
+    assert "<Choices" in (tmp_path / "tasks.json.config.xml").read_text(encoding="utf-8")
+    run("export", job.name, str(tmp_path / "table.csv"))
+    with (tmp_path / "table.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["category"] for row in rows] == ["meal", ""]
+    run("export", job.name, str(tmp_path / "job"), "--format", "ground-truth")
+    manifest = (tmp_path / "job/manifests/output/output.manifest").read_text(encoding="utf-8")
+    assert json.loads(manifest.splitlines()[0])["menu-category"] == 0
+
+
+def should_bring_answers_of_a_file_into_a_job_that_is_there(make: Maker, local: Portal, tmp_path: Path) -> None:
+    job = make.job(2, max_answers=1)
+    run("export", job.name, str(tmp_path / "tasks.json"))
+    tasks = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
+    chosen = {"from_name": "tag", "to_name": "img", "type": "choices", "value": {"choices": ["飲み物"]}}
+    theirs = [
+        {
+            "id": 1,
+            "data": {"image": tasks[0]["data"]["image"]},
+            "annotations": [{"completed_by": 3, "result": [chosen]}],
+        },
+        {"id": 2, "data": {"image": "https://example.com/x.jpg"}},
+    ]
+    (tmp_path / "theirs.json").write_text(json.dumps(theirs), encoding="utf-8")
+    told = run("import", str(tmp_path / "theirs.json"), "--into", job.name).stdout
+    assert "2 records: 1 taken with 1 answers" in told
+    assert "no photo in S3" in told
+    assert "1 answers recorded" in told
+    assert jobs.get_item(local, job.name, "0000000").label == 2
+    assert (
+        "0 answers recorded, 1 were there before"
+        in run("import", str(tmp_path / "theirs.json"), "--into", job.name).stdout
+    )
+
+
+def should_say_what_a_file_holds_without_a_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MENULENS_STATE", str(tmp_path))
+    (tmp_path / "t.csv").write_text("image,category\ns3://a/1.jpg,料理\nx,meal\n", encoding="utf-8")
+    assert "2 records: 1 taken" in run("import", str(tmp_path / "t.csv"), "--dry-run").stdout
+    (tmp_path / "broken.json").write_text('[{"data":', encoding="utf-8")
+    assert "line 1" in run("import", str(tmp_path / "broken.json"), "--dry-run", code=1).stderr
+    assert "No local cloud is up" in str(runner.invoke(app, ["label", "status"]).exception)
