@@ -8,10 +8,13 @@ from typing import Any
 import boto3
 import pytest
 
+from menulens.core import names
 from menulens.local.cloud_state import CloudState
 from menulens.local.config import ACCOUNT
 from menulens.local.hosting import free_port
 from menulens.local.lifecycle import start_server, stop
+from menulens.portal.context import Portal
+from menulens.portal.table import Table, definition
 from menulens.settings import load_settings
 from menulens.storage import Storage
 
@@ -53,6 +56,26 @@ def storage(s3: Any) -> Storage:
 def settings() -> dict[str, Any]:
     path = Path(__file__).resolve().parents[3] / "config" / "local.toml"
     return load_settings(path).model_dump(mode="json")
+
+
+@pytest.fixture(scope="session")
+def portal(client: Client) -> Portal:
+    """The portal that the local cloud's labeling jobs are opened in."""
+    s3 = client("s3")
+    found = Portal(
+        environment="local",
+        table=Table(client("dynamodb"), names.labeling_table("local")),
+        storage=Storage(s3),
+        s3=s3,
+        answers_bucket=names.bucket("local", "answers", ACCOUNT, "us-east-1"),
+        labels_bucket=names.bucket("local", "labels", ACCOUNT, "us-east-1"),
+        events=client("events"),
+        step_functions=client("stepfunctions"),
+    )
+    client("dynamodb").create_table(**definition(found.table.name))
+    for bucket in (found.answers_bucket, found.labels_bucket):
+        s3.create_bucket(Bucket=bucket)
+    return found
 
 
 _numbers = itertools.count(1)

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 from menulens.labeling import jobs, layout, merge, snapshot
 from menulens.labeling.input_manifest import NoPhotosError, prepare
 from menulens.labeling.locate import locate
+from menulens.portal import described
+from menulens.portal.context import Portal
 from menulens.storage import Storage
 
 ATTRIBUTE = "menu-category"
@@ -28,10 +31,17 @@ class Room:
     """Photos and labels of one test, and the steps on them."""
 
     def __init__(
-        self, storage: Storage, sagemaker: Any, settings: dict[str, Any], bucket: Callable[[str], str]
+        self,
+        storage: Storage,
+        sagemaker: Any,
+        settings: dict[str, Any],
+        bucket: Callable[[str], str],
+        portal: Portal,
     ) -> None:
         self.storage, self.sagemaker, self.settings = storage, sagemaker, settings
         self.photos, self.labels = bucket("photos"), bucket("labels")
+        self.portal = replace(portal, labels_bucket=self.labels)
+        self.providers = (described.finder(self.portal), jobs.ground_truth(sagemaker))
 
     def put(self, key: str, content: bytes) -> str:
         place = f"s3://{self.photos}/photos/{key}"
@@ -53,7 +63,7 @@ class Room:
             settings=self.settings,
             photo_bucket=self.photos,
             labels_bucket=self.labels,
-            providers=[jobs.ground_truth(self.sagemaker)],
+            providers=self.providers,
             storage=self.storage,
         )
 
@@ -71,8 +81,10 @@ class Room:
 
 
 @pytest.fixture
-def room(storage: Storage, sagemaker: Any, settings: dict[str, Any], bucket: Callable[[str], str]) -> Room:
-    return Room(storage, sagemaker, settings, bucket)
+def room(
+    storage: Storage, sagemaker: Any, settings: dict[str, Any], bucket: Callable[[str], str], portal: Portal
+) -> Room:
+    return Room(storage, sagemaker, settings, bucket, portal)
 
 
 def should_ask_about_photos_and_reject_the_rest_with_a_reason(room: Room) -> None:
@@ -217,7 +229,7 @@ def found_by(room: Room, name: str, **given: Any) -> dict[str, Any]:
     return locate(
         name,
         labels_bucket=room.labels,
-        providers=[jobs.ground_truth(room.sagemaker)],
+        providers=room.providers,
         storage=room.storage,
         **(values | given),
     )
