@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from menulens.labeling.simulation import ACCURACY, Kind, any_world
+from menulens.labeling.consensus import dawid_skene_with_prior, majority
+from menulens.labeling.simulation import ACCURACY, ByNeed, Kind, accuracy, any_world, ask_fixed
 
 ALL: dict[Kind, int] = {
     "expert": 1, "careful": 1, "average": 1, "hasty": 1, "biased": 1, "guesser": 1, "monotone": 1,
@@ -53,3 +54,51 @@ def should_share_the_work_by_pace() -> None:
     world = any_world(items=10, kinds=ALL, shares=[1, 1], seed=7)
     assert world.paces.sum() == pytest.approx(1.0)
     assert world.paces.max() < 3.5 * world.paces.min()
+
+
+def should_ask_the_same_people_the_same_thing_both_ways() -> None:
+    world = any_world(items=120, kinds={"careful": 3, "hasty": 2}, shares=[1, 1, 1], seed=8)
+    fixed, by_need = ask_fixed(world, 3, 1), ByNeed(world, 0.9).ask(1)
+    assert len(fixed) == 360
+    for answers in (fixed, by_need):
+        for item, worker, label in zip(answers.item, answers.worker, answers.label, strict=True):
+            person = int(answers.workers[worker].removeprefix("person-"))
+            assert label == world.answers[int(answers.items[item]), person]
+
+
+def should_settle_every_item_by_need_and_be_the_same_for_the_same_seed() -> None:
+    world = any_world(items=200, kinds={"careful": 4, "average": 3}, shares=[2, 1, 1], seed=9)
+    one, same = ByNeed(world, 0.9).ask(3), ByNeed(world, 0.9).ask(3)
+    assert np.array_equal(one.label, same.label)
+    assert len(one.items) == 200
+    asked = np.bincount(one.item)
+    assert asked.min() >= 1 and asked.max() <= 5
+    end = dawid_skene_with_prior(one, 3)
+    assert np.all((end.confidence >= 0.9 - 1e-3) | (asked == 5))
+
+
+def should_take_fewer_labels_than_three_each_for_what_three_and_their_majority_give() -> None:
+    runs = []
+    for seed in range(3):
+        world = any_world(items=800, kinds={"expert": 2, "careful": 4, "hasty": 3}, shares=[3, 2, 2, 1], seed=seed)
+        three, some = majority(ask_fixed(world, 3, seed), 4), ByNeed(world, 0.85).ask(seed)
+        end = dawid_skene_with_prior(some, 4)
+        runs.append(
+            (len(some) / 800, accuracy(world, end.items, end.labels), accuracy(world, three.items, three.labels))
+        )
+    labels, by_need, of_three = np.mean(runs, axis=0)
+    assert labels < 2.4
+    assert by_need > of_three
+
+
+def should_send_home_who_tells_nothing_and_need_fewer_labels_then() -> None:
+    world = any_world(items=600, kinds={"careful": 4, "guesser": 2, "monotone": 1}, shares=[1, 1, 1, 1], seed=10)
+    everybody, some = ByNeed(world, 0.95).ask(2), ByNeed(world, 0.95, least_worth=0.35).ask(2)
+    assert len(some) < 0.9 * len(everybody)
+    useless = [at for at, name in enumerate(some.workers) if int(name.removeprefix("person-")) >= 4]
+    assert np.isin(some.worker, useless).mean() < 0.25
+
+
+def should_count_an_item_without_a_label_as_wrong() -> None:
+    world = any_world(items=4, kinds={"careful": 1}, shares=[1, 1], seed=1)
+    assert accuracy(world, ["000000", "000002"], world.truth[[0, 2]]) == 0.5
