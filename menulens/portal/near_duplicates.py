@@ -161,6 +161,18 @@ def distances(left: Words, right: Words) -> NDArray[np.uint16]:
     return total
 
 
+def _half_apart(left: Words, right: Words) -> NDArray[np.uint8]:
+    """Return in how many of the first 128 bits hashes differ: [n, m].
+
+    Half of the bits tell nearly all pairs apart, and the rest can only add to the distance.
+    """
+    differing = left[:, 0, None] ^ right[None, :, 0]
+    total: NDArray[np.uint8] = np.bitwise_count(differing)
+    np.bitwise_xor(left[:, 1, None], right[None, :, 1], out=differing)
+    total += np.bitwise_count(differing)
+    return total
+
+
 def colour_grids(colours: list[bytes]) -> Grids:
     """Return fingerprints' colours: [n, 64, 3]."""
     return np.frombuffer(b"".join(colours), np.uint8).reshape(-1, GRID * GRID, 3)
@@ -237,8 +249,7 @@ def _agreeing(
     """Yield pairs of places that agree, and the bits in which they differ."""
     for begin in range(0, len(others), _LEADERS):
         part = others[begin : begin + _LEADERS]
-        # Half of the bits tell nearly all pairs apart, and the rest of them can only add to the distance.
-        rows, columns = np.nonzero(distances(words[some, :2], words[part, :2]) <= most_apart)
+        rows, columns = np.nonzero(_half_apart(words[some], words[part]) <= most_apart)
         for start in range(0, len(rows), _PAIRS):
             left, right = some[rows[start : start + _PAIRS]], part[columns[start : start + _PAIRS]]
             apart = np.bitwise_count(words[left] ^ words[right]).sum(axis=1, dtype=np.int64)
