@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final, get_type_hints
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer
 from aws_lambda_powertools.event_handler.openapi.params import Path
@@ -88,14 +87,16 @@ class Api:
                 except (TableError, ClientError, BotoCoreError):
                     return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "try-again", AGAIN, {"Retry-After": "1"})
                 app.context["who"] = who
-            return app.resolve(event, context)
+            answer = app.resolve(event, context)
+            # Errors go by the middleware of routes, so what every answer has is added here.
+            answer["headers"] = {"Cache-Control": "no-store", **answer.get("headers", {}), **_HEADERS}
+            return answer
 
         return handle
 
     def resolver(self) -> APIGatewayHttpResolver:
         """Return the routes."""
         app = APIGatewayHttpResolver(enable_validation=True, response_validation_error_http_code=500)
-        app.use(middlewares=[_headers])
         self._failures(app)
         self._reading(app)
         self._working(app)
@@ -123,6 +124,7 @@ class Api:
         @app.get(
             "/api/photos/<token>",
             summary="The photo that a task's path names.",
+            enable_validation=False,  # it would make the JPEG JSON; the token is checked where it is read
             responses={
                 **_FAILURES,
                 200: {"description": "A JPEG", "content": {"image/jpeg": {"schema": {"type": "string"}}}},
@@ -284,14 +286,6 @@ def _route(
         return app.route(rule, method=method, summary=summary, responses=responses)(function)
 
     return register
-
-
-def _headers(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
-    answer = next_middleware(app)
-    for name, value in _HEADERS.items():
-        answer.headers.setdefault(name, value)
-    answer.headers.setdefault("Cache-Control", "no-store")
-    return answer
 
 
 def _answer(job: Job, given: bodies.GivenAnswer) -> Answer:
