@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from menulens.core import keys, names, photos
 from menulens.labeling import jobs, layout, merge, task_page
@@ -69,12 +69,16 @@ class Reject:
 
 @dataclass(slots=True)
 class Selection:
-    """What became of every record: asked + rejected + labeled before + left for later = records in."""
+    """What became of every record: asked + rejected + labeled before + left for later = records in.
+
+    ``kind`` is what they are about.
+    """
 
     asked: list[bytes] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     labeled_before: int = 0
     left: int = 0
+    kind: Literal["photo", "text"] = "photo"
 
     @property
     def records(self) -> int:
@@ -149,6 +153,7 @@ class Selector:
             return
         self._texts.add(text)
         if (keys.SOURCE, text) in self._labeled:
+            selection.kind = "text"
             selection.labeled_before += 1
         else:
             yield item
@@ -179,6 +184,7 @@ class Selector:
         if len(selection.asked) == self._max_photos:
             selection.left += 1
         elif candidate.text is not None:
+            selection.kind = "text"
             selection.asked.append(candidate.line)
         elif original := self._same_content(looked):
             reason = f"The same bytes as {original}."
@@ -271,6 +277,7 @@ def prepare(
     -------
     dict
         ``job_name`` (unless given, it follows from what the job is given, so that the same work has one name),
+        ``job_kind`` (``photo`` or ``text``),
         ``input_manifest``, ``categories_uri``, ``template_uri``, ``earlier_manifest`` (labels from before, or None),
         ``manifest`` (None: there are no new labels yet), ``name`` (for the dataset), ``count`` (photos to ask about)
         and ``rejected``, ``left``, ``labeled_before``.
@@ -292,6 +299,8 @@ def prepare(
         candidates = given(unlabeled, attribute, photo_bucket, prefix)
     caps = Caps(settings["photos"]["max_bytes"], settings["photos"]["max_pixels"])
     selection = Selector(storage, caps, max_photos, labeled).select(candidates)
+    if any(key == keys.SOURCE for key, _ in labeled):
+        selection.kind = "text"  # also where none is left to ask about
     if not selection.asked and not labeled:
         reasons = ", ".join(f"{count} {code}" for code, count in sorted(_reasons(selection).items()))
         raise NoPhotosError(
@@ -348,6 +357,7 @@ def _write(
     storage.write_json(layout.input_card(labels_bucket, name), card)
     return {
         keys.JOB_NAME: name,
+        keys.JOB_KIND: selection.kind,
         keys.NAME: jobs.dataset_name(name),
         keys.INPUT_MANIFEST: f"{folder}/{layout.INPUT_MANIFEST}",
         keys.CATEGORIES_URI: f"{folder}/{layout.CATEGORIES}",

@@ -32,6 +32,8 @@ LONGEST_TEXT: Final = 20_000
 LONGEST_CONTEXT: Final = 500
 SOURCE: Final = "source"
 
+_TOLD: Final = ("width", "height", "hash", "quality", "colours")  # of a photo, on its copy's card
+
 # What turns the direction of the text around it: a name could show as another.
 _DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNSEEN: Final = frozenset({"Cc", "Cs", "Cn"})  # control characters, halves of characters, no characters
@@ -171,8 +173,7 @@ class _Preparer:
             self._storage.write_bytes(location, copy.jpeg, "image/jpeg")
             # Last: who finds the card finds the copy.
             self._storage.write_json(card, known)
-        told = {name: known[name] for name in ("width", "height", "hash", "quality", "colours")}
-        return {"display": key, "sha256": digest} | told, made
+        return {"display": key, "sha256": digest} | {name: known[name] for name in _TOLD}, made
 
     def _known(self, card: str) -> dict[str, Any] | None:
         """Return what is known of a copy; None if there is none, or one that was made in another way."""
@@ -180,7 +181,7 @@ class _Preparer:
             known: dict[str, Any] = self._storage.read_json(card)
         except ObjectMissingError:
             return None
-        return known if known["made"] == self._way else None
+        return known if known.get("made") == self._way and known.keys() >= set(_TOLD) else None
 
     def _fetched(self, uri: str) -> bytes:
         if not uri.startswith(self._place.photos):

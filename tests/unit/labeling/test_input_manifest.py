@@ -34,6 +34,7 @@ def should_ask_about_each_text_once() -> None:
     selection, codes = selected([*lines, b'{"source": " "}', b'{"source": 7}', b"no json"])
     assert selection.asked == [lines[0], lines[2].rstrip()]
     assert codes == ["duplicate", "empty", "no-source-ref", "no-source-ref"]
+    assert selection.kind == "text"
 
 
 def should_ask_about_photos_or_about_texts_as_the_first_record_does() -> None:
@@ -42,7 +43,8 @@ def should_ask_about_photos_or_about_texts_as_the_first_record_does() -> None:
     )
     assert len(selection.asked) == 2
     assert codes == ["mixed"]
-    assert selected([b'{"source-ref": "s3://other/1.jpg"}', b'{"source": "udon"}'])[1] == ["not-ours", "mixed"]
+    selection, codes = selected([b'{"source-ref": "s3://other/1.jpg"}', b'{"source": "udon"}'])
+    assert (selection.kind, codes) == ("photo", ["not-ours", "mixed"])
 
 
 def should_not_ask_again_about_a_text_that_has_a_label() -> None:
@@ -50,6 +52,8 @@ def should_not_ask_again_about_a_text_that_has_a_label() -> None:
     selection, _ = selected(lines, most=1, labeled=frozenset({("source", "soba"), ("source-ref", "ramen")}))
     assert selection.asked == [b'{"source": "udon"}']  # without what the failed attempt left
     assert (selection.labeled_before, selection.left) == (1, 1)
+    done, _ = selected([b'{"source": "soba"}'], labeled=frozenset({("source", "soba")}))
+    assert (done.asked, done.labeled_before, done.kind) == ([], 1, "text")
 
 
 def should_merge_labels_of_texts() -> None:
