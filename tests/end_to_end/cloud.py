@@ -10,18 +10,20 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
+from demo.labeling import output_manifest, shown_truth
+from menulens.client.portal import PortalClient, label
 from menulens.cloud import Cloud
 from menulens.core import names
 
 MENULENS = [str(Path(sys.executable).parent / "menulens")]
 PASSWORD = "Correct-horse-7-battery"
 Found = TypeVar("Found")
-NO_DISH = "not-for-training"
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
@@ -48,6 +50,8 @@ class Site:
     description: dict[str, Any]
     truth: dict[str, str] = field(default_factory=dict)
     """SHA-256 of a photo to its category."""
+    categories: dict[str, str] = field(default_factory=dict)
+    """Key of a photo to its category."""
 
     # --- state machines ------------------------------------------------------------------------
     def start(self, machine: names.Machine, **given: Any) -> str:
@@ -134,48 +138,92 @@ class Site:
         return card
 
     # --- people --------------------------------------------------------------------------------
-    def sign_in(self, member: str) -> httpx.Client:
-        """Return a signed-in client of the labeling page."""
-        pools = self.cloud.client("cognito-idp")
-        pool = pools.list_user_pools(MaxResults=10)["UserPools"][0]["Id"]
-        pools.admin_set_user_password(UserPoolId=pool, Username=member, Password=PASSWORD, Permanent=True)
-        client = httpx.Client(base_url=self.description["labeling_url"], timeout=60)
-        answer = client.post("/api/sign-in", json={"username": member, "password": PASSWORD})
-        assert answer.status_code == httpx.codes.OK, answer.text
-        client.headers["authorization"] = f"Bearer {answer.json()['token']}"
-        return client
+    @property
+    def portal_url(self) -> str:
+        """Address of the labeling portal."""
+        return str(self.description["labeling_url"])
 
-    def label(self, job: str, *, at_most: int | None = None, seconds: float = 180.0) -> int:
-        """Answer truthfully, as every member in turn, until the job has ended or ``at_most`` photos are labeled by all.
+    @property
+    def pool(self) -> str:
+        """The user pool that everyone is in."""
+        pools = self.cloud.client("cognito-idp").list_user_pools(MaxResults=10)["UserPools"]
+        return str(pools[0]["Id"])
+
+    def sign_in(self, person: str) -> PortalClient:
+        """Return a person of the settings on a device of their own, signed in through the hosted pages."""
+        self.cloud.client("cognito-idp").admin_set_user_password(
+            UserPoolId=self.pool, Username=person, Password=PASSWORD, Permanent=True
+        )
+        return PortalClient.signed_in(self.portal_url, person, PASSWORD)
+
+    @cached_property
+    def members(self) -> list[PortalClient]:
+        """All annotators of the settings, signed in once."""
+        return [self.sign_in(member) for member in self.cloud.settings.labeling.members]
+
+    @cached_property
+    def owner(self) -> PortalClient:
+        """The owner of the settings."""
+        return self.sign_in(self.cloud.settings.labeling.owners[0])
+
+    def job(self, name: str) -> dict[str, Any]:
+        """Return a labeling job as its owner sees it in the list; empty while there is none."""
+        found = [row for row in self.owner.get("/api/owner/jobs")["jobs"] if row["job"] == name]
+        return found[0] if found else {}
+
+    def open_job(self, name: str) -> dict[str, Any]:
+        """Wait until people can label a job."""
+        return wait_for(f"{name} is open", lambda: job if (job := self.job(name)).get("state") == "open" else None, 120)
+
+    def shown(self, job: str) -> dict[str, str]:
+        """Return what each display copy of a job shows, by its SHA-256."""
+        return shown_truth(self.cloud, job, self.categories)
+
+    def answers(self, person: PortalClient, job: str, truth: dict[str, str], limit: int = 10) -> list[dict[str, Any]]:
+        """Lease some tasks as a person, look at their photos, and return truthful answers."""
+        return [
+            label(task.item, truth[hashlib.sha256(person.photo(task.photo or "")).hexdigest()])
+            for task in person.lease(job, limit).tasks
+        ]
+
+    def label(self, job: str, *, at_most: int | None = None, seconds: float = 240.0) -> int:
+        """Answer truthfully, as every member in turn, until the job has ended or ``at_most`` answers are accepted.
 
         Returns how many answers were accepted.
         """
-        people = [self.sign_in(member) for member in self.cloud.settings.labeling.members]
-        wanted = self.cloud.settings.labeling.workers_per_photo
-        answered, deadline = 0, time.monotonic() + seconds
-        while at_most is None or answered < at_most * wanted:
+        truth, accepted, deadline = self.shown(job), 0, time.monotonic() + seconds
+        while at_most is None or accepted < at_most:
             assert time.monotonic() < deadline, f"{job}: labeling takes longer than {seconds:.0f} s"
             asked = 0
-            for person in people[:wanted] if at_most is not None else people:
-                for task in person.get("/api/tasks", params={"limit": 5}).json()["tasks"]:
-                    if task["job"] != job:
-                        continue
-                    asked += 1
-                    photo = person.get(task["photo_url"]).content
-                    said = self.truth.get(hashlib.sha256(photo).hexdigest(), NO_DISH)
-                    answered += person.post(f"/api/tasks/{task['id']}", json={"answer": said}).is_success
-            if self.labeling_job(job)["LabelingJobStatus"] in ("Completed", "Stopped", "Failed"):
-                break
+            for person in self.members:
+                limit = min(10, 10 if at_most is None else at_most - accepted)
+                if limit and (answers := self.answers(person, job, truth, limit)):
+                    asked += len(answers)
+                    accepted += sum(one["status"] == "accepted" for one in person.record(job, answers))
             if not asked:
+                if self.job(job)["state"] in ("complete", "stopped"):
+                    break
                 time.sleep(0.3)
-        for person in people:
-            person.close()
-        return answered
+        return accepted
 
-    def labeling_job(self, name: str) -> dict[str, Any]:
-        """Describe a labeling job."""
-        told: dict[str, Any] = self.cloud.client("sagemaker").describe_labeling_job(LabelingJobName=name)
-        return told
+    def labels(self, job: str) -> str:
+        """Return where a job's output manifest is."""
+        return output_manifest(self.cloud, job)
+
+    def labeled(self, uri: str) -> dict[str, str]:
+        """Return the labels of a manifest by photo."""
+        attribute = self.cloud.settings.labeling.label_attribute
+        return {
+            line["source-ref"]: line[f"{attribute}-metadata"]["class-name"]
+            for line in self.lines(uri)
+            if attribute in line
+        }
+
+    def mail_to(self, address: str) -> str:
+        """Return the newest mail that was sent to an address."""
+        sent = httpx.get(f"{self.description['endpoint_url']}/_ministack/ses/messages", trust_env=False, timeout=20)
+        mails = [mail for some in sent.json()["messages"].values() for mail in some if address in mail["To"]]
+        return str(mails[-1]["BodyHtml"] or mails[-1]["BodyText"])
 
     # --- the command line ------------------------------------------------------------------------
     def menulens(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -44,6 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             hashlib.sha256((pictures / one.key).read_bytes()).hexdigest(): one.category or "not-for-training"
             for one in made
         }
+        site.categories = {one.key: one.category or "not-for-training" for one in made}
         yield site
     finally:
         down = run_menulens(state, "local", "down")

@@ -1,14 +1,21 @@
-"""Labeling in pieces: a stop, a resumption, a snapshot of a running job, a manifest from elsewhere."""
+"""Labeling in pieces: pause, snapshot, stop, reopen and resume; two devices, killed workers, a first day."""
 
 from __future__ import annotations
 
+import contextlib
+import re
+import threading
+import uuid
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 
+import psutil
 import pytest
 
+from menulens.client.portal import PortalClient, label
 from menulens.core import keys
-from tests.end_to_end.cloud import Site, wait_for
+from tests.end_to_end.cloud import PASSWORD, Site, wait_for
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -19,88 +26,152 @@ def _without_training(site: Site) -> Iterator[None]:
     site.rule("train", listens_for=keys.DATASET_READY, on=True)
 
 
-def _running(site: Site, job: str) -> bool:
-    sagemaker = site.cloud.client("sagemaker")
-    try:
-        return bool(sagemaker.describe_labeling_job(LabelingJobName=job)["LabelingJobStatus"] == "InProgress")
-    except sagemaker.exceptions.ClientError:
-        return False
+def _asked(site: Site, job: str) -> int:
+    return len(site.lines(f"s3://{site.cloud.bucket('labels')}/inputs/{job}/input.manifest"))
 
 
-def _labeled(site: Site, uri: str) -> dict[str, str]:
-    attribute = site.cloud.settings.labeling.label_attribute
-    return {
-        line["source-ref"]: line[f"{attribute}-metadata"]["class-name"] for line in site.lines(uri) if attribute in line
-    }
+def should_pause_snapshot_stop_and_reopen_one_job(site: Site) -> None:
+    label_execution = site.start("label", photos="photos/", job_name="in-pieces", max_photos=140)
+    total = site.open_job("in-pieces")["total"]
+    person, desk = site.members[0], "/api/owner/jobs/in-pieces"
+    held = site.answers(person, "in-pieces", site.shown("in-pieces"), 2)
+    assert site.owner.post(f"{desk}/pause")["state"] == "paused"
+    assert person.lease("in-pieces", 5).tasks == ()
+    assert {one["status"] for one in person.record("in-pieces", held)} == {"accepted"}  # what was handed out counts
+    assert site.owner.post(f"{desk}/resume")["state"] == "open"
+    site.label("in-pieces", at_most=(total * 9) // 10)
+
+    taken = site.output(site.owner.post(f"{desk}/snapshot")["execution"])
+    card = site.card(taken["cleaned"][keys.DATASET])
+    assert card["source"]["lines"] == card["kept"] + card["rejected"] == _asked(site, "in-pieces")
+    assert site.job("in-pieces")["state"] == "open"
+    site.label("in-pieces", at_most=3)  # labeling goes on
+
+    assert site.owner.post(f"{desk}/stop")["state"] == "stopped"
+    stopped = site.output(label_execution)
+    first = site.labeled(site.labels("in-pieces"))
+    assert 0 < len(first) < _asked(site, "in-pieces")
+    assert site.card(stopped["cleaned"][keys.DATASET])["reasons"]["unlabeled"] > 0
+
+    before = site.known("clean")
+    assert site.owner.post(f"{desk}/reopen")["state"] == "open"
+    site.label("in-pieces")
+    again = site.output(site.triggered("clean", before))
+    final = site.labeled(site.labels("in-pieces"))
+    assert len(final) > len(first)
+    assert "unlabeled" not in site.card(again[keys.DATASET])["reasons"]
+    verified = site.owner.get(f"{desk}/log/verify")
+    assert verified["intact"], verified
+    assert site.job("in-pieces")["answers"] <= verified["lines"]
 
 
-def should_snapshot_stop_and_resume_without_loss(site: Site) -> None:
-    label = site.start("label", photos="photos/", job_name="in-pieces", max_photos=140)
-    wait_for("the job runs", lambda: _running(site, "in-pieces"), 90)
-    asked = len(site.lines(f"s3://{site.cloud.bucket('labels')}/inputs/in-pieces/input.manifest"))
-    site.label("in-pieces", at_most=asked - 12)
+def should_ask_only_what_is_missing_when_a_stopped_job_is_resumed_in_another(site: Site) -> None:
+    stopped = site.start("label", photos="photos/", job_name="given-up", max_photos=120)
+    total = site.open_job("given-up")["total"]
+    site.label("given-up", at_most=(total * 9) // 10)
+    site.owner.post("/api/owner/jobs/given-up/stop")
+    site.output(stopped)
+    first = site.labeled(site.labels("given-up"))
+    assert first
 
-    snapshot = site.output(site.start("snapshot", job_name="in-pieces"))
-    card = site.card(snapshot["cleaned"][keys.DATASET])
-    assert card["source"]["lines"] == card["kept"] + card["rejected"]
-    assert site.labeling_job("in-pieces")["LabelingJobStatus"] == "InProgress"
-
-    site.cloud.client("sagemaker").stop_labeling_job(LabelingJobName="in-pieces")
-    stopped = site.output(label)
-    first = _labeled(site, site.labeling_job("in-pieces")["LabelingJobOutput"]["OutputDatasetS3Uri"])
-    assert 0 < len(first) < asked
-    assert site.card(stopped["cleaned"][keys.DATASET])["reasons"]["unlabeled"] == asked - len(first)
-
-    resumed = site.start("label", resume_from="in-pieces", job_name="the-rest")
-    wait_for("the job runs", lambda: _running(site, "the-rest"), 90)
-    answers = site.label("the-rest")
-    assert answers == (asked - len(first)) * site.cloud.settings.labeling.workers_per_photo, (
-        "a labeled photo was asked again"
-    )
-    merged = site.output(resumed)
-    card = site.card(merged["cleaned"][keys.DATASET])
-    assert card["source"]["lines"] == asked
+    resumed = site.start("label", resume_from="given-up", job_name="the-rest")
+    assert 0 < site.open_job("the-rest")["total"] < total
+    site.label("the-rest")
+    card = site.card(site.output(resumed)["cleaned"][keys.DATASET])
+    assert card["source"]["lines"] == _asked(site, "given-up")
     assert "unlabeled" not in card["reasons"]
-    final = _labeled(site, card["source"]["uri"])
-    assert len(final) == asked
+    final = site.labeled(card["source"]["uri"])
     assert first.items() <= final.items()
 
 
 @pytest.fixture(scope="module")
-def made_by_us(site: Site) -> dict[str, Any]:
-    """A labeling job as our machine asks for it; it is stopped at once."""
-    site.start("label", photos="photos/", job_name="pattern", max_photos=90)
-    wait_for("the job runs", lambda: _running(site, "pattern"), 90)
-    site.cloud.client("sagemaker").stop_labeling_job(LabelingJobName="pattern")
-    return site.labeling_job("pattern")
+def running(site: Site) -> Iterator[str]:
+    """A job that stays open."""
+    site.start("label", photos="photos/", job_name="running", max_photos=90)
+    site.open_job("running")
+    yield "running"
+    site.owner.post("/api/owner/jobs/running/stop")
 
 
-def should_clean_a_job_that_was_started_elsewhere(site: Site, made_by_us: dict[str, Any]) -> None:
-    request = {
-        key: made_by_us[key]
-        for key in (
-            "LabelAttributeName", "OutputConfig", "RoleArn", "LabelCategoryConfigS3Uri", "StoppingConditions",
-            "HumanTaskConfig",
-        )
-        if key in made_by_us
-    }  # fmt: skip
-    manifest = f"s3://{site.cloud.bucket('labels')}/by-hand/input.manifest"
-    asked = site.read(made_by_us["InputConfig"]["DataSource"]["S3DataSource"]["ManifestS3Uri"])
-    site.put("labels", "by-hand/input.manifest", asked)
-    site.cloud.client("sagemaker").create_labeling_job(
-        LabelingJobName="by-hand", InputConfig={"DataSource": {"S3DataSource": {"ManifestS3Uri": manifest}}}, **request
-    )
-    wait_for("the job runs", lambda: _running(site, "by-hand"), 60)
-    site.label("by-hand")
-    output = site.output(wait_for("its event starts clean", lambda: _cleaning_of(site, "by-hand"), 60))
-    card = site.card(output[keys.DATASET])
-    assert card["source"]["lines"] == 90
-    assert card["kept"] > 0
+def should_count_a_person_on_two_devices_once(site: Site, running: str) -> None:
+    phone, desktop = site.members[1], site.sign_in(site.cloud.settings.labeling.members[1])
+    first = phone.lease(running, 3).tasks
+    second = desktop.lease(running, 3).tasks
+    assert {task.item for task in first} == {task.item for task in second}  # theirs come first, on any device
+    before = site.job(running)["answers"]
+    one = label(first[0].item, "meal")
+    assert [phone.record(running, [one])[0]["status"], desktop.record(running, [one])[0]["status"]] == [
+        "accepted", "duplicate",
+    ]  # fmt: skip
+    (other,) = desktop.record(running, [label(first[0].item, "drink")])
+    assert (other["status"], other["code"]) == ("rejected", "answered")
+    assert site.job(running)["answers"] == before + 1
+    taken_back = {**label(first[0].item, "sweets"), "replaces": one["id"]}
+    assert desktop.record(running, [taken_back])[0]["status"] == "accepted"
+    desktop.close()
 
 
-def _cleaning_of(site: Site, job: str) -> str | None:
-    states = site.cloud.client("stepfunctions")
-    for execution in site.executions("clean"):
-        if f"/{job}" in states.describe_execution(executionArn=execution["executionArn"])["input"]:
-            return str(execution["executionArn"])
-    return None
+def should_lose_and_double_nothing_when_functions_are_killed_while_people_answer(site: Site, running: str) -> None:
+    truth, counted = site.shown(running), site.job(running)["answers"]
+    done = threading.Event()
+
+    def work(person: PortalClient) -> int:
+        accepted = 0
+        for _ in range(4):
+            for answer in site.answers(person, running, truth, 4):
+                # A worker that dies leaves an answer unknown; the client sends the same one again.
+                (result,) = person.record(running, [answer])
+                accepted += result["status"] in ("accepted", "duplicate")
+        return accepted
+
+    def kill() -> int:
+        killed = 0
+        while not done.wait(0.7):
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error):
+                    line = " ".join(process.cmdline())
+                    if "_worker.py" in line and "portal-api" in line and str(site.state.resolve()) in line:
+                        process.kill()
+                        killed += 1
+        return killed
+
+    with ThreadPoolExecutor(4) as pool:
+        killing = pool.submit(kill)
+        try:
+            acknowledged = sum(pool.map(work, site.members[2:5]))
+        finally:
+            done.set()
+        assert killing.result() > 0
+    assert site.job(running)["answers"] == counted + acknowledged
+    assert site.owner.get(f"/api/owner/jobs/{running}/log/verify")["intact"]
+
+
+def should_lead_an_invited_person_from_the_mail_to_the_first_task(site: Site, running: str) -> None:
+    name, pools = f"mai-{uuid.uuid4().hex[:6]}@example.com", site.cloud.client("cognito-idp")
+    made = pools.admin_create_user(
+        UserPoolId=site.pool,
+        Username=name,
+        UserAttributes=[{"Name": "email", "Value": name}, {"Name": "email_verified", "Value": "true"}],
+    )["User"]["Username"]
+    mail = site.mail_to(name)
+    assert f'href="{site.portal_url}/"' in mail
+    temporary = re.search(r"temporary password (\S+) \(", mail)
+    assert temporary is not None
+    stranger = PortalClient.signed_in(site.portal_url, name, unescape(temporary[1]), PASSWORD)
+    with contextlib.closing(stranger):
+        assert running not in [row["job"] for row in _jobs(stranger)]
+    pools.admin_add_user_to_group(UserPoolId=site.pool, Username=made, GroupName="menulens-local-annotators")
+    with contextlib.closing(PortalClient.signed_in(site.portal_url, name, PASSWORD)) as mai:
+        assert running in [row["job"] for row in _jobs(mai)]
+        (task,) = mai.lease(running, 1).tasks
+        assert mai.photo(task.photo or "").startswith(b"\xff\xd8\xff")
+        mai.release(running, [task.item])
+
+
+def _jobs(person: PortalClient) -> list[dict[str, object]]:
+    answer = person.http.get(f"{person.origin}/api/me", headers={"Authorization": f"Bearer {person.tokens.access}"})
+    return list(answer.json()["jobs"]) if answer.is_success else []
+
+
+def should_tell_members_of_new_work_by_the_page(site: Site, running: str) -> None:
+    wait_for("members are told", lambda: running in [row["job"] for row in site.members[0].jobs()], 30)
