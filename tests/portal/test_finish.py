@@ -1,0 +1,219 @@
+"""What a job leaves when it ends, who is told, and snapshots in between; on a real table and real buckets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from benchmarks._portal_room import CATEGORIES, Room, photo
+from menulens.labeling.jobs import LabelingJobError
+from menulens.portal import finish, jobs, keys, rebuild, sealing
+from menulens.portal.model import JobOptions
+from menulens.portal.table import Update
+from tests.portal.people import Annotator
+
+ONE = JobOptions(confidence=0.5, min_answers=1, max_answers=1, gold_share=0.0)
+
+
+@dataclass
+class Waiting:
+    """State machines that wait, as Step Functions answers for them."""
+
+    tokens: set[str] = field(default_factory=set)
+    woken: list[tuple[str, Any]] = field(default_factory=list)
+
+    def send_task_success(self, taskToken: str, output: str) -> None:  # noqa: N803
+        if taskToken not in self.tokens:
+            raise ClientError({"Error": {"Code": "TaskTimedOut", "Message": "gone"}}, "SendTaskSuccess")
+        self.tokens.discard(taskToken)
+        self.woken.append((taskToken, json.loads(output)))
+
+
+@dataclass
+class Bus:
+    """An event bus that keeps what it is told."""
+
+    told: list[tuple[str, Any]] = field(default_factory=list)
+
+    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        self.told += [(one["DetailType"], json.loads(one["Detail"])) for one in Entries]
+        return {"FailedEntryCount": 0}
+
+    def of(self, kind: str) -> list[Any]:
+        return [detail for one, detail in self.told if one == kind]
+
+
+@pytest.fixture
+def bus() -> Bus:
+    return Bus()
+
+
+@pytest.fixture
+def waiting() -> Waiting:
+    return Waiting({"token-1", "token-2"})
+
+
+@pytest.fixture
+def heard(room: Room, bus: Bus, waiting: Waiting) -> Room:
+    return replace(room, portal=replace(room.portal, events=bus, step_functions=waiting))
+
+
+def ended(room: Room, items: int = 3, **more: Any) -> str:
+    job = room.job(items=items, options=ONE, **more)
+    person = Annotator(room, job.name)
+    while person.label(2, limit=1):
+        pass
+    sealing.seal_all(room.portal, [job.name])
+    return job.name
+
+
+def objects(room: Room, job: str) -> dict[str, Any]:
+    prefix = f"s3://{room.portal.labels_bucket}/jobs/{job}/"
+    return {one.uri.removeprefix(prefix): one for one in room.portal.storage.list(prefix)}
+
+
+def should_leave_the_files_that_ground_truth_leaves(heard: Room) -> None:
+    name = ended(heard, items=2)
+    finish.finish(heard.portal, name)
+    kept = objects(heard, name)
+    folders = sorted({path.rpartition("/")[0] for path in kept})
+    assert folders == [
+        "",
+        "annotations/consolidated-annotation/consolidation-request/iteration-1",
+        "annotations/consolidated-annotation/consolidation-response/iteration-1",
+        "annotations/intermediate/1",
+        "annotations/worker-response/iteration-1/0",
+        "annotations/worker-response/iteration-1/1",
+        "manifests/output",
+    ]
+    [response] = [one for path, one in kept.items() if "iteration-1/0/" in path]
+    [answer] = heard.portal.storage.read_json(response.uri)["answers"]
+    assert answer["answerContent"] == {"crowd-image-classifier": {"label": "sweets"}}
+    assert answer["workerId"].startswith("private.us-east-1.")
+    assert answer["workerMetadata"]["identityData"]["identityProviderType"] == "Cognito"
+    assert answer["timeSpentInSeconds"] >= 0
+    manifest = heard.portal.storage.read_bytes(kept["manifests/output/output.manifest"].uri)
+    assert [json.loads(line)["menu-category"] for line in manifest.splitlines()] == [2, 2]
+    card = heard.portal.storage.read_json(kept["card.json"].uri)
+    assert (card["labeled"], card["answers"], card["lines"]) == (2, 2, 2)
+    assert rebuild.rebuild(heard.portal, name, through=card["log"]["seq"]).manifest == manifest
+
+
+def should_end_by_itself_and_wake_everyone_who_waits_once(heard: Room, bus: Bus, waiting: Waiting) -> None:
+    name = ended(heard, task_token="token-1")
+    job = jobs.get(heard.portal, name)
+    assert (job.state, job.finish_due) == ("complete", True)
+    assert bus.of("LabelingFinished") == [{"environment": heard.portal.environment, "job_name": name}]
+    answer = finish.finish(heard.portal, name)
+    assert answer["job_status"] == "Completed"
+    assert answer["count"] == 3
+    assert waiting.woken == [("token-1", answer)]
+    finish.finish(heard.portal, name)
+    assert len(waiting.woken) == 1
+    assert bus.of("LabelsReady") == []
+    # Another execution begins to wait for the job that has ended.
+    heard.portal.table.write(Update(keys.meta(name), add={"task_tokens": frozenset({"token-2"})}))
+    assert finish.finish(heard.portal, name) == answer
+    assert [token for token, _ in waiting.woken] == ["token-1", "token-2"]
+
+
+def should_tell_everyone_when_nobody_waits_any_more(heard: Room, bus: Bus, waiting: Waiting) -> None:
+    name = ended(heard, task_token="a-token-that-timed-out")
+    answer = finish.finish(heard.portal, name)
+    [told] = bus.of("LabelsReady")
+    assert told["job_name"] == name
+    assert told["manifest_uri"] == answer["manifest"]
+    assert told["unattended"] is True
+    assert waiting.woken == []
+
+
+def should_go_on_after_reopening_and_finish_again(heard: Room, bus: Bus) -> None:
+    name = ended(heard)
+    finish.finish(heard.portal, name)
+    jobs.reopen(heard.portal, name)
+    sealing.seal_all(heard.portal, [name])
+    assert jobs.get(heard.portal, name).state == "open", "it stays open until something changes"
+    more = heard.write(f"inputs/{name}/more.manifest", [{"source-ref": photo(77)}])
+    jobs.add_items(heard.portal, name, more)
+    assert [one["open"] for one in bus.of("LabelingOpened")] == [3, 0, 1]
+    assert finish.finish(heard.portal, name) == {"job_name": name, "job_status": "InProgress"}
+    assert Annotator(heard, name).label(category=1) == ["0000003"]
+    sealing.seal_all(heard.portal, [name])
+    answer = finish.finish(heard.portal, name)
+    assert (answer["job_status"], answer["count"]) == ("Completed", 4)
+    manifest = heard.portal.storage.read_bytes(answer["manifest"])
+    assert [json.loads(line)["menu-category"] for line in manifest.splitlines()] == [2, 2, 2, 1]
+    assert len(bus.of("LabelsReady")) == 2
+
+
+def should_end_a_job_by_its_owner(heard: Room) -> None:
+    job = heard.job(items=4, options=ONE)
+    Annotator(heard, job.name).label(limit=1)
+    jobs.stop(heard.portal, job.name)
+    jobs.stop(heard.portal, job.name)
+    answer = finish.finish(heard.portal, job.name)
+    assert (answer["job_status"], answer["count"]) == ("Stopped", 1)
+
+
+def should_end_at_once_when_there_is_nothing_to_ask(heard: Room) -> None:
+    name = "job-with-labels"
+    line = {"source-ref": photo(0), "menu-category": 1, "menu-category-metadata": {"class-name": "drink"}}
+    job = jobs.create(
+        heard.portal,
+        name=name,
+        manifest=heard.write(f"inputs/{name}/input.manifest", [line]),
+        attribute="menu-category",
+        categories=CATEGORIES,
+    )
+    assert job.state == "complete"
+    assert finish.finish(heard.portal, name)["count"] == 0
+    taken = finish.snapshot(heard.portal, name)
+    assert heard.portal.storage.read_bytes(taken["manifest"]) == json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+def should_take_snapshots_without_stopping(heard: Room) -> None:
+    job = heard.job(items=3, options=ONE)
+    with pytest.raises(LabelingJobError, match="nothing is labeled yet"):
+        finish.snapshot(heard.portal, job.name)
+    person = Annotator(heard, job.name)
+    person.label(limit=1)
+    first = finish.snapshot(heard.portal, job.name)
+    again = finish.snapshot(heard.portal, job.name)
+    assert first == again, "the same labels are the same snapshot"
+    assert (first["count"], first["job_status"], first["name"]) == (1, "InProgress", job.name)
+    person.label(limit=1)
+    second = finish.snapshot(heard.portal, job.name)
+    assert (second["count"], second["manifest"] != first["manifest"]) == (2, True)
+    assert jobs.get(heard.portal, job.name).state == "open"
+
+
+def should_judge_anew_before_a_job_ends(heard: Room) -> None:
+    # Two who always agree settle by what is learned of them; before that each item needs three.
+    options = JobOptions(confidence=0.99, min_answers=1, max_answers=5, gold_share=0.0)
+    job = heard.job(items=80, options=options)
+    people = [Annotator(heard, job.name) for _ in range(3)]
+    for person in people[:2]:
+        for _ in range(8):
+            for it in person.lease(10):
+                person.say(it.id, int(it.id) % 4)
+    before = jobs.progress(heard.portal, job).done
+    sealing.seal_all(heard.portal, [job.name])
+    after = jobs.progress(heard.portal, job).done
+    assert before < after
+    assert all(it.state == "open" or it.label == int(it.id) % 4 for it in jobs.items(heard.portal, job))
+    made = rebuild.rebuild(heard.portal, job.name)
+    states = {it.id: it.state for it in jobs.items(heard.portal, job)}
+    assert {name: told.state for name, told in made.ledger.items.items()} == states
+
+
+def should_leave_the_end_of_a_callers_job_to_the_caller(heard: Room, bus: Bus) -> None:
+    name = ended(heard, output="caller")
+    job = jobs.get(heard.portal, name)
+    assert (job.state, job.finish_due) == ("complete", False)
+    assert bus.of("LabelingFinished") == []
+    finish.finish(heard.portal, name)
+    assert objects(heard, name) == {}

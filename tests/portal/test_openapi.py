@@ -1,0 +1,98 @@
+"""The API against its own OpenAPI document: schemathesis sends what it allows, and what it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import boto3
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import allow_header_conformance, unsupported_method
+
+from benchmarks._portal_room import ANNOTATORS, Room, any_room
+from benchmarks._portal_worker import load, serve, token_of
+from menulens.local.hosting import free_port
+from menulens.portal import api
+from menulens.portal.model import JobOptions
+from tests.portal.killing import API
+from tests.portal.people import Annotator, any_id
+
+schema = schemathesis.openapi.from_dict(api.openapi())
+# API Gateway sends every method here; one that no route has is answered as a path that is not there.
+OTHER_METHODS = [unsupported_method, allow_header_conformance]
+
+
+@dataclass
+class Served:
+    """The deployed handler behind HTTP."""
+
+    origin: str
+    room: Room
+    job: str
+    person: Annotator
+    seen: Counter[int] = field(default_factory=Counter)
+
+
+@pytest.fixture(scope="module")
+def served(port: int) -> Iterator[Served]:
+    room = any_room(port)
+    before = dict(os.environ)
+    os.environ.update(room.variables())
+    boto3.setup_default_session()
+    try:
+        own = free_port()
+        threading.Thread(target=serve, args=(load(str(API)), own), daemon=True).start()
+        job = room.job(items=300, options=JobOptions(gold_share=0.0))
+        person = Annotator(room, job.name)
+        person.lease(5)
+        yield Served(f"http://127.0.0.1:{own}", room, job.name, person)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        boto3.setup_default_session()
+
+
+def should_describe_every_route() -> None:
+    document = api.openapi()
+    assert document["openapi"].startswith("3.1")
+    assert {(method, path) for path, methods in document["paths"].items() for method in methods} == {
+        ("get", "/api/health"),
+        ("get", "/api/me"),
+        ("get", "/api/jobs/{job}"),
+        ("post", "/api/jobs/{job}/leases"),
+        ("delete", "/api/jobs/{job}/leases"),
+        ("post", "/api/jobs/{job}/answers"),
+        ("get", "/api/photos/{token}"),
+    }
+    assert json.loads(json.dumps(document)) == document
+
+
+@schema.parametrize()
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def should_answer_anything_as_documented(case: Case, served: Served) -> None:
+    # Someone new each time: who asks for what is not there is soon locked out.
+    headers = {"authorization": f"Bearer {token_of(any_id(), ANNOTATORS)}"}
+    case.call_and_validate(base_url=served.origin, headers=headers, excluded_checks=OTHER_METHODS)
+
+
+@schema.include(path_regex="/api/jobs/").parametrize()
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def should_answer_about_a_job_that_is_there_as_documented(case: Case, served: Served) -> None:
+    case.path_parameters["job"] = served.job
+    headers = {"authorization": f"Bearer {token_of(served.person.id, ANNOTATORS)}"}
+    answer = case.call_and_validate(base_url=served.origin, headers=headers, excluded_checks=OTHER_METHODS)
+    served.seen[answer.status_code] += 1
+
+
+def should_have_answered_well_and_refused_well(served: Served) -> None:
+    # Of the test before: what schemathesis sent was not refused all alike.
+    assert served.seen[200] > 5
+    assert served.seen[422] > 5
+    assert set(served.seen) <= {200, 404, 422, 429}
