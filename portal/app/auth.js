@@ -28,12 +28,13 @@ export function config() {
   return configuration;
 }
 
-/** Return who is signed in: {id, username, groups}; null when nobody is. The server checks; this only shows. */
+/** Return who is signed in: {id, name, username, groups}; null when nobody is. The server checks; this only shows. */
 export function person() {
   const tokens = read();
   if (!tokens) return null;
   const claims = claimsOf(tokens.access_token);
-  return { id: claims.sub, username: claims.username ?? claims.sub, groups: claims["cognito:groups"] ?? [] };
+  const username = claims.username ?? claims.sub;
+  return { id: claims.sub, name: tokens.name ?? username, username, groups: claims["cognito:groups"] ?? [] };
 }
 
 /** Leave for the hosted sign-in; after it the person is back at `returnTo`. */
@@ -104,9 +105,9 @@ export async function signOut() {
 }
 
 async function renew() {
-  const { refresh_token: refresh } = read();
+  const { refresh_token: refresh, name } = read();
   try {
-    keep({ refresh_token: refresh, ...(await token({ grant_type: "refresh_token", refresh_token: refresh })) });
+    keep({ refresh_token: refresh, name, ...(await token({ grant_type: "refresh_token", refresh_token: refresh })) });
   } catch (error) {
     if (error instanceof SignInNeededError) localStorage.removeItem(TOKENS);
     throw error;
@@ -127,8 +128,10 @@ async function token(fields) {
   return answer.json();
 }
 
-function keep({ access_token, refresh_token, expires_in }) {
-  localStorage.setItem(TOKENS, JSON.stringify({ access_token, refresh_token, ends: Date.now() + expires_in * 1000 }));
+/** Keep the tokens; of the ID token only the address, since an access token has none. */
+function keep({ access_token, refresh_token, id_token, name, expires_in }) {
+  const address = id_token ? claimsOf(id_token).email : name;
+  localStorage.setItem(TOKENS, JSON.stringify({ access_token, refresh_token, name: address, ends: Date.now() + expires_in * 1000 }));
 }
 
 function read() {

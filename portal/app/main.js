@@ -161,7 +161,7 @@ function welcome(problem = null) {
 function jobs() {
   page(() => h("main.page", {},
     h("header.page-head", {},
-      h("div", {}, h("p.soft.small", {}, t("jobs.hello", { name: me.person.name })), h("h1", { tabindex: "-1" }, t("jobs.title"))),
+      h("div", {}, h("p.soft.small", {}, t("jobs.hello", { name: person().name })), h("h1", { tabindex: "-1" }, t("jobs.title"))),
       h("button.button.plain.icon", { type: "button", "aria-label": t("menu"), on: { click: openMenu } }, glyph("menu"))),
     me.jobs.length ? h("ul.stack", {}, me.jobs.map(jobCard)) : h("div.empty", {}, h("p.panel-mark", { "aria-hidden": "true" }, "🍵"), h("p", {}, t("jobs.none")))));
 }

@@ -145,7 +145,7 @@ class ContractServer:
     def _fresh(self) -> dict[str, Any]:
         claims = {
             "sub": "person-1",
-            "username": "mai@example.com",
+            "username": "d9b1f6a2-0f5e-4b8f-8f52-5a4b3f1f6f1e",
             "cognito:groups": ["annotators"],
             "n": secrets.token_hex(4),
         }
@@ -154,7 +154,13 @@ class ContractServer:
             for part in ({"alg": "none"}, claims, "signature")
         )
         self._valid.add(token)
-        return {"access_token": token, "expires_in": self.token_seconds, "token_type": "Bearer"}
+        identity = base64.urlsafe_b64encode(json.dumps({"email": "mai@example.com"}).encode()).rstrip(b"=").decode()
+        return {
+            "id_token": f"x.{identity}.x",
+            "access_token": token,
+            "expires_in": self.token_seconds,
+            "token_type": "Bearer",
+        }
 
     def forget_tokens(self) -> None:
         """Let every access token end now."""
@@ -181,7 +187,9 @@ class ContractServer:
         if self._refused(request):
             return JSONResponse({"message": "Unauthorized"}, 401)
         jobs = [{"job": job.name, **job.title, **self._counts(job)} for job in self.jobs.values()]
-        return JSONResponse({"person": {"id": "person-1", "name": "mai@example.com", "owner": False}, "jobs": jobs})
+        return JSONResponse(
+            {"person": {"id": "person-1", "name": "d9b1f6a2-0f5e-4b8f-8f52-5a4b3f1f6f1e", "owner": False}, "jobs": jobs}
+        )
 
     def _job(self, request: Request) -> Response:
         if self._refused(request):

@@ -8,6 +8,8 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from playwright.sync_api import Page
@@ -148,13 +150,16 @@ class CloudDesk:
 
         name, key = f"browser-{number}", f"browser/{number}.manifest"
         self._site.put("labels", key, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
-        self._site.start("label", manifest=f"s3://{self._site.cloud.bucket('labels')}/{key}", job_name=name)
-        wait_for(f"{name} is open", lambda: self._is_open(name), 120)
+        uri = f"s3://{self._site.cloud.bucket('labels')}/{key}"
+        execution = self._site.start("label", manifest=uri, job_name=name)
+        wait_for(f"{name} is open", lambda: self._is_open(name, execution), 120)
         return name
 
-    def _is_open(self, name: str) -> bool:
+    def _is_open(self, name: str, execution: str) -> bool:
         from menulens.portal import reading  # noqa: PLC0415
 
+        told = self._site.cloud.client("stepfunctions").describe_execution(executionArn=execution)
+        assert told["status"] == "RUNNING", f"{execution}: {told['status']}: {told.get('cause')}"
         job = reading.find(self._portal(), name)
         return job is not None and job.state == "open"
 
@@ -164,7 +169,7 @@ class CloudDesk:
 
         cloud, environment = self._site.cloud, self._site.cloud.settings.environment
         return portal_of(
-            cloud,
+            SimpleNamespace(client=partial(cloud.session.client, endpoint_url=cloud.endpoint_url)),
             environment=environment,
             table=names.labeling_table(environment),
             answers_bucket=cloud.bucket("answers"),

@@ -292,7 +292,7 @@ def should_lead_to_the_job_of_the_link_after_sign_in_and_out(desk: Desk, opens: 
         assert one.page.url == f"{desk.url}/?job={job}"
         one.tap(one.page.get_by_role("button", name="Menu"))
         one.tap(one.page.get_by_role("button", name="Sign out"))
-        expect(one.page.get_by_role("button", name="Sign in")).to_be_visible()
+        expect(one.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
         kept = one.page.evaluate("JSON.stringify(localStorage)")
         assert "token" not in json.dumps(kept)
 
