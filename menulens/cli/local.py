@@ -21,8 +21,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from menulens.cloud import LOCAL_ENVIRONMENT, LOCAL_STATE, CloudError
+from menulens.core import names
 from menulens.local.cloud_state import CloudState
 from menulens.local.lifecycle import Deployment, cloud_description, start_server, stop
+from menulens.portal import context
+from menulens.portal import jobs as portal_jobs
 from menulens.settings import settings_of
 
 app = typer.Typer(no_args_is_help=True)
@@ -172,10 +175,13 @@ class _View:
         self._session = _session(cloud)
         self._url = cloud["endpoint_url"]
 
-    def client(self, service: str) -> Any:
-        return self._session.client(service, endpoint_url=self._url, config=Config(proxies={}))
+    def client(self, service: str, config: Config | None = None) -> Any:
+        own = Config(proxies={})
+        return self._session.client(
+            service, endpoint_url=self._url, config=config.merge(own) if config is not None else own
+        )
 
-    def listed(self, service: str, operation: str, into: str, **params: Any) -> list[dict[str, Any]]:
+    def listed(self, service: str, operation: str, into: str, **params: Any) -> list[Any]:
         pages = self.client(service).get_paginator(operation).paginate(**params)
         return [item for page in pages for item in page[into]]
 
@@ -204,7 +210,7 @@ def status(state: State = LOCAL_STATE) -> None:
     _table("Stacks", ("name", "status"), [(item["StackName"], item["StackStatus"]) for item in stacks])
     endpoints = view.listed("sagemaker", "list_endpoints", "Endpoints")
     _table("Endpoints", ("name", "status"), [(item["EndpointName"], item["EndpointStatus"]) for item in endpoints])
-    jobs: list[tuple[str, str, str, str]] = []
+    jobs = _portal_jobs(view, description)
     for kind, operation, into in (
         ("Labeling", "list_labeling_jobs", "LabelingJobSummaryList"),
         ("Training", "list_training_jobs", "TrainingJobSummaries"),
@@ -222,6 +228,23 @@ def status(state: State = LOCAL_STATE) -> None:
         for execution in states.list_executions(stateMachineArn=machine["stateMachineArn"], maxResults=5)["executions"]
     ]
     _table("Executions (newest 5 of each machine)", ("machine", "execution", "status"), executions)
+
+
+def _portal_jobs(view: _View, description: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return the labeling portal's jobs; none while no portal is deployed."""
+    table = names.labeling_table(LOCAL_ENVIRONMENT)
+    if table not in view.listed("dynamodb", "list_tables", "TableNames"):
+        return []
+    place = LOCAL_ENVIRONMENT, str(description["account"]), str(description["region"])
+    answers, labels = (names.bucket(place[0], room, *place[1:]) for room in ("answers", "labels"))
+    portal = context.portal_of(
+        view, environment=LOCAL_ENVIRONMENT, table=table, answers_bucket=answers, labels_bucket=labels
+    )
+    rows: list[tuple[str, str, str, str]] = []
+    for job in portal_jobs.list_jobs(portal):
+        now = portal_jobs.progress(portal, job)
+        rows.append(("portal", job.name, job.state, f"{now.done} of {now.total} done, {now.answers} answers"))
+    return rows
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
