@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
 import boto3
 
-from menulens.core import deployed, names
-from menulens.portal import context, owner_api
+from menulens.core import deployed
+from menulens.core.names import Machine, state_machine_arn
+from menulens.portal import context, members, owner_api
 
-OWNERS_GROUP = "OWNERS_GROUP"
+GROUPS = (deployed.ANNOTATORS_GROUP, deployed.OWNERS_GROUP)
+
+
+@cache
+def cognito() -> Any:
+    return boto3.client("cognito-idp", config=context.CLIENT_CONFIG)
 
 
 @cache
@@ -23,10 +30,19 @@ def portal() -> context.Portal:
 def handler(event: dict[str, Any], lambda_context: Any) -> dict[str, Any]:
     def start(machine: str, given: Mapping[str, Any]) -> str:
         _, partition, _, region, account, *_ = lambda_context.invoked_function_arn.split(":")
-        arn = names.state_machine_arn(portal().environment, cast(names.Machine, machine), account, region, partition)
+        arn = state_machine_arn(portal().environment, cast(Machine, machine), account, region, partition)
         started = portal().step_functions.start_execution(
             stateMachineArn=arn, input=json.dumps(given, ensure_ascii=False)
         )
         return str(started["executionArn"])
 
-    return owner_api.answer(event, lambda_context, portal(), owners=deployed.variable(OWNERS_GROUP), start=start)
+    def names() -> Mapping[str, str]:
+        if deployed.USER_POOL_ID not in os.environ:
+            return {}
+        return members.names(
+            cognito(), os.environ[deployed.USER_POOL_ID], [deployed.variable(group) for group in GROUPS]
+        )
+
+    return owner_api.answer(
+        event, lambda_context, portal(), owners=deployed.variable(deployed.OWNERS_GROUP), start=start, names=names
+    )

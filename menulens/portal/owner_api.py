@@ -41,6 +41,7 @@ def answer(
     *,
     owners: str,
     start: Callable[[str, Mapping[str, Any]], str],
+    names: Callable[[], Mapping[str, str]] = dict,
 ) -> dict[str, Any]:
     """Answer a request; who is not an owner is refused, whatever they ask for.
 
@@ -50,6 +51,8 @@ def answer(
         The group whose members own jobs.
     start
         (machine, input) starts an execution and returns its ARN.
+    names
+        What people are called, by id.
     """
     try:
         who = callers.caller(event)
@@ -64,7 +67,7 @@ def answer(
     def sign(job: Job, key: str) -> str:
         return f"/api/photos/{photos.token(portal, job, 'owner', who.id, key)}"
 
-    app.append_context(desk=Desk(portal, who.id, sign, start))  # type: ignore[no-untyped-call]
+    app.append_context(desk=Desk(portal, who.id, sign, start, names))  # type: ignore[no-untyped-call]
     answered = dict(app.resolve(dict(event), context))
     answered["headers"] = {**answered.get("headers", {}), **SECURED}
     return answered

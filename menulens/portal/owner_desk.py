@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from menulens.portal import jobs, review, skills, stats, work
@@ -29,12 +29,15 @@ class Desk:
         (job, key of a display copy) to an address that this owner alone can open, for a while.
     start
         (machine, input) starts an execution and returns its ARN.
+    names
+        What people are called, by id.
     """
 
     portal: Portal
     owner: str
     sign: Callable[[Job, str], str]
     start: Callable[[str, Mapping[str, Any]], str]
+    names: Callable[[], Mapping[str, str]] = dict
 
     def job(self, name: str) -> Job:
         """Return a job."""
@@ -46,7 +49,9 @@ class Desk:
 
     def people(self, job: Job) -> dict[str, Person]:
         """Return everybody whom a job knows, by id."""
-        return {person.id: person for person in work.people(self.portal, job.name)}
+        called = self.names()
+        known = work.people(self.portal, job.name)
+        return {person.id: replace(person, name=called.get(person.id) or person.name) for person in known}
 
     def views(self, job: Job, items: list[Item]) -> list[dict[str, Any]]:
         """Return items as the owner sees them."""

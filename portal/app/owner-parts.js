@@ -126,10 +126,10 @@ export async function asked(title, fields, yes, note = "") {
       ? h("label.check", {}, input, h("span", {}, field.label))
       : h("label.field", {}, h("span", {}, field.label), input, field.hint ? h("span.soft.small", {}, field.hint) : ""))),
     note ? h("p.soft.small", {}, note) : "",
-    h("div.row.sheet-foot", {}, h("button.button", { type: "submit", value: "", formnovalidate: true }, t("cancel")), h("button.button.primary", { type: "submit", value: "yes" }, yes)));
-  const { closed } = openSheet(title, t("close"), form);
+    h("div.row.sheet-foot", {}, h("button.button", { type: "button", on: { click: () => shown.sheet.close("") } }, t("cancel")), h("button.button.primary", { type: "submit", value: "yes" }, yes)));
+  const shown = openSheet(title, t("close"), form);
   inputs[0]?.[1].focus();
-  if ((await closed) !== "yes") return null;
+  if ((await shown.closed) !== "yes") return null;
   return Object.fromEntries(inputs.map(([field, input]) => [field.name, field.kind === "checkbox" ? input.checked : input.value.trim()]));
 }
 

@@ -187,6 +187,7 @@ class Api:
     groups: str = f"[{OWNERS}]"
     person: str = "owner-1"
     started: list[tuple[str, Any]] = field(default_factory=list)
+    names: Callable[[], Mapping[str, str]] = dict
 
     def event(self, method: str, path: str, body: Any = None, **query: Any) -> dict[str, Any]:
         claims = {"sub": self.person, "username": "owner", "cognito:groups": self.groups, "token_use": "access"}
@@ -215,7 +216,7 @@ class Api:
             self.started.append((machine, given))
             return f"arn:aws:states:us-east-1:{ACCOUNT}:execution:{machine}:1"
 
-        return owner_api.answer(event, None, self.portal, owners=OWNERS, start=start)
+        return owner_api.answer(event, None, self.portal, owners=OWNERS, start=start, names=self.names)
 
     def get(self, path: str, **query: Any) -> Any:
         status, body = self.call("GET", f"/api/owner/jobs{path}", **query)

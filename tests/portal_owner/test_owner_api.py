@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from menulens.portal import callers, jobs, log, photos, verify, work
+from menulens.portal import callers, jobs, log, members, photos, verify, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job, PortalError
 
-from .conftest import Api, Maker
+from .conftest import Api, Maker, Session
 
 
 def logged(portal: Portal, job: Job, kind: str) -> list[dict[str, Any]]:
@@ -294,3 +294,24 @@ def should_secure_every_answer(api: Api) -> None:
         headers = api.answer(api.event("GET", f"/api/owner/jobs{path}"))["headers"]
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
+
+
+def should_call_people_by_their_address(make: Maker, portal: Portal, session: Session) -> None:
+    cognito = session.client("cognito-idp")
+    pool = cognito.create_user_pool(PoolName="any")["UserPool"]["Id"]
+    cognito.create_group(UserPoolId=pool, GroupName="team")
+    user = cognito.admin_create_user(
+        UserPoolId=pool, Username="aki@example.com", UserAttributes=[{"Name": "email", "Value": "aki@example.com"}]
+    )["User"]
+    cognito.admin_add_user_to_group(UserPoolId=pool, GroupName="team", Username="aki@example.com")
+    sub = next(one["Value"] for one in user["Attributes"] if one["Name"] == "sub")
+    job = make.job(1)
+    make.answer(job, sub, "0000000", "meal")
+    api = Api(portal, names=lambda: members.names(cognito, pool, ["team"]))
+    assert [one["name"] for one in api.get(f"/{job.name}")["annotators"]] == ["aki@example.com"]
+    [shown] = api.get(f"/{job.name}/items")["items"]
+    assert [(one["name"], one["person"]) for one in shown["answers"]] == [("aki@example.com", sub)]
+
+
+def should_show_ids_where_the_pool_is_silent(session: Session) -> None:
+    assert members.names(session.client("cognito-idp"), "us-east-1_none", ["team"]) == {}

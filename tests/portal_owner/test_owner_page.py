@@ -1,0 +1,202 @@
+"""The owner's page in a real browser, on the real API: seen, decided by key and by tap, read out, and in the dark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from menulens.portal import jobs, work
+from menulens.portal.context import Portal
+from menulens.portal.model import Job
+from tests.browser.device import DESKTOP, PHONE, SMALL_PHONE
+from tests.browser.engine import AXE, chromium
+
+from . import page_server, scenes
+from .conftest import Maker
+
+VIEWS = ("overview", "review", "disputes", "items", "gold", "people", "groups", "rejects")
+_WATCH = """
+window.breaches = [];
+document.addEventListener("securitypolicyviolation", (event) => window.breaches.push(event.violatedDirective));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def server(portal: Portal) -> Iterator[page_server.PageServer]:
+    with page_server.running(portal) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def busy(portal: Portal) -> Job:
+    return scenes.busy_job(Maker(portal))
+
+
+@contextmanager
+def opened(
+    browser: Browser,
+    server: page_server.PageServer,
+    path: str,
+    size: Any = DESKTOP,
+    language: str = "en",
+    theme: str = "light",
+) -> Iterator[Page]:
+    """Open a page as someone who is signed in; nothing may go wrong in it unseen."""
+    context = browser.new_context(**size)
+    kept = {"menulens.session": page_server.session(), "menulens.language": language, "menulens.theme": theme}
+    for name, value in kept.items():
+        context.add_init_script(f"localStorage.getItem({name!r}) ?? localStorage.setItem({name!r}, {value!r})")
+    context.add_init_script(_WATCH)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    try:
+        page.goto(f"{server.origin}/owner.html{path}")
+        yield page
+        assert page.evaluate("window.breaches") == []
+        assert wrong == []
+    finally:
+        context.close()
+
+
+def serious(page: Page) -> list[str]:
+    """Return what axe-core finds that keeps people out."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    ("size", "language", "theme"), [(SMALL_PHONE, "ja", "dark"), (PHONE, "en", "light"), (DESKTOP, "ja", "light")]
+)
+def should_be_for_everyone(
+    browser: Browser, server: page_server.PageServer, busy: Job, view: str, size: Any, language: str, theme: str
+) -> None:
+    with opened(browser, server, f"?job={busy.name}&view={view}", size, language, theme) as page:
+        expect(page.locator(".view > *").first).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        assert serious(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert not re.findall(r"\bowner\.[a-z_.]+", page.locator("body").inner_text()), "a text has no words"
+
+
+def should_list_jobs_and_lead_to_one(browser: Browser, server: page_server.PageServer, busy: Job) -> None:
+    with opened(browser, server, "") as page:
+        page.locator(".job-card", has_text=busy.name).get_by_role("link", name="Autumn menu").click()
+        expect(page.locator("h1")).to_have_text("Autumn menu")
+        expect(page.locator(".thumb img").first).to_be_visible()
+        page.go_back()
+        expect(page.locator(".job-card").first).to_be_visible()
+
+
+def should_decide_by_key_and_take_a_decision_back(
+    browser: Browser, server: page_server.PageServer, portal: Portal
+) -> None:
+    make = Maker(portal)
+    job = make.job(3, max_answers=2, confidence=0.999)
+    for item in ("0000000", "0000001"):
+        make.answer(job, "aki", item, "meal")
+        make.answer(job, "ben", item, "drink")
+    with opened(browser, server, f"?job={job.name}&view=review") as page:
+        expect(page.locator(".answers tbody tr")).to_have_count(2)
+        page.keyboard.press("3")
+        expect(page.locator("figcaption")).to_contain_text("No. 1")
+        assert jobs.get_item(portal, job.name, "0000000").label == 2
+        page.keyboard.press("z")
+        expect(page.locator("figcaption")).to_contain_text("No. 0")
+        page.keyboard.press("1")
+        expect(page.locator("figcaption")).to_contain_text("No. 1")
+        assert jobs.get_item(portal, job.name, "0000000").label == 0
+        page.keyboard.press("x")
+        page.locator("dialog input[name=reason]").fill("blurred <b>")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+        rejected = jobs.get_item(portal, job.name, "0000001")
+        assert (rejected.state, rejected.label, rejected.reason) == ("settled", None, "rejected: blurred <b>")
+
+
+def should_ask_before_it_stops_a_job(browser: Browser, server: page_server.PageServer, portal: Portal) -> None:
+    job = Maker(portal).job(2)
+    with opened(browser, server, f"?job={job.name}", PHONE) as page:
+        page.get_by_role("button", name="Stop").tap()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").tap()
+        assert jobs.get(portal, job.name).state == "open"
+        page.get_by_role("button", name="Pause").tap()
+        page.get_by_role("dialog").get_by_role("button", name="Pause").tap()
+        expect(page.locator(".job-head .chip")).to_have_text("Paused")
+        assert jobs.get(portal, job.name).state == "paused"
+        page.get_by_role("button", name="Snapshot").tap()
+        page.get_by_role("dialog").get_by_role("button", name="Snapshot").tap()
+        expect(page.locator(".toast")).to_contain_text("snapshot")
+        assert server.started[-1] == ("snapshot", {"job_name": job.name})
+
+
+def should_mark_a_photo_as_known(browser: Browser, server: page_server.PageServer, portal: Portal) -> None:
+    job = Maker(portal).job(2)
+    with opened(browser, server, f"?job={job.name}&view=items") as page:
+        page.locator(".item-card button").first.click()
+        page.get_by_role("dialog").get_by_role("button", name="Mark as known").click()
+        page.get_by_role("dialog").last.get_by_role("button", name="Drink").click()
+        expect(page.locator(".tabs a", has_text="Known photos")).to_contain_text("1")
+        assert jobs.get_item(portal, job.name, "0000000").gold == 2
+
+
+def should_split_a_group_and_look_after_people(
+    browser: Browser, server: page_server.PageServer, portal: Portal
+) -> None:
+    job = Maker(portal).job(4, groups={1: 0, 2: 0})
+    assert len(work.lease(portal, job, "ben", limit=2, name="Ben").items) == 2
+    with opened(browser, server, f"?job={job.name}&view=groups") as page:
+        page.get_by_label("Differs").nth(1).check()
+        page.get_by_role("button", name="Split off 1").click()
+        page.get_by_role("dialog").get_by_role("button", name="Split off").click()
+        expect(page.locator(".member")).to_have_count(2)
+        assert jobs.get(portal, job.name).asked == 3
+        page.get_by_role("link", name="People").click()
+        page.get_by_role("button", name="Hand back photos").click()
+        page.get_by_role("dialog").get_by_role("button", name="Hand back photos").click()
+        expect(page.get_by_role("button", name="Hand back photos")).to_have_count(0)
+        page.get_by_role("button", name="Block").click()
+        page.get_by_role("dialog").get_by_role("button", name="Block").click()
+        expect(page.locator(".person .chip")).to_have_text("Blocked")
+        assert work.person_of(portal, job.name, "ben").blocked
+
+
+def should_add_and_rename_a_category(browser: Browser, server: page_server.PageServer, portal: Portal) -> None:
+    job = Maker(portal).job(2)
+    with opened(browser, server, f"?job={job.name}", PHONE, "ja") as page:
+        page.get_by_role("button", name="カテゴリーを追加").tap()
+        for name, value in (("key", "fruit"), ("ja", "<img src=x>"), ("en", "Fruit")):
+            page.locator(f"dialog input[name={name}]").fill(value)
+        page.get_by_role("dialog").get_by_role("button", name="カテゴリーを追加").tap()
+        expect(page.locator(".category")).to_have_count(5)
+        expect(page.locator(".category").last).to_contain_text("<img src=x>")
+        assert [one.key for one in jobs.get(portal, job.name).categories][-1] == "fruit"
+
+
+def should_keep_out_who_is_no_owner(browser: Browser, server: page_server.PageServer, busy: Job) -> None:
+    context = browser.new_context(**DESKTOP)
+    session = page_server.session("aki", page_server.ANNOTATORS)
+    context.add_init_script(f"localStorage.setItem('menulens.session', {session!r})")
+    page = context.new_page()
+    page.goto(f"{server.origin}/owner.html?job={busy.name}")
+    expect(page.get_by_text("did not work")).to_be_visible()
+    assert page.locator(".tile").count() == 0
+    context.close()
