@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final, get_type_hints
@@ -44,6 +44,7 @@ _FAILURES: Final[dict[int, OpenAPIResponse]] = {
         HTTPStatus.FORBIDDEN,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -87,6 +88,9 @@ class Api:
                 except (TableError, ClientError, BotoCoreError):
                     return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "try-again", AGAIN, {"Retry-After": "1"})
                 app.context["who"] = who
+                if event.get("body") and not _is_json(event):
+                    told = "A JSON body is due, as Content-Type: application/json says."
+                    return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", told, {})
             answer = app.resolve(event, context)
             # Errors go by the middleware of routes, so what every answer has is added here.
             answer["headers"] = {"Cache-Control": "no-store", **answer.get("headers", {}), **_HEADERS}
@@ -246,6 +250,7 @@ def openapi() -> dict[str, Any]:
         security=[{"token": []}],
     )
     told: dict[str, Any] = document.model_dump(by_alias=True, exclude_none=True, mode="json")
+    told["paths"][HEALTH]["get"]["security"] = []
     return told
 
 
@@ -268,6 +273,11 @@ def _refusal(status: int, code: str, message: str, headers: dict[str, str]) -> d
         "body": json.dumps(told, ensure_ascii=False),
         "isBase64Encoded": False,
     }
+
+
+def _is_json(event: Mapping[str, Any]) -> bool:
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    return str(headers.get("content-type", "")).partition(";")[0].strip().lower() == "application/json"
 
 
 def _retry(error: PortalError) -> dict[str, str]:

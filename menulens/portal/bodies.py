@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 ItemId = Annotated[str, Field(pattern=r"^[0-9]{7}$")]
 AnswerId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 CategoryKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
+def _whole(value: Any) -> Any:
+    """Return a number without a fraction as an integer: in JSON, 2.0 is 2."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = BeforeValidator(_whole)
 
 
 class Body(BaseModel):
@@ -20,7 +28,7 @@ class Body(BaseModel):
 class LeaseRequest(Body):
     """How many tasks, and which ones the device has."""
 
-    limit: Annotated[int, Field(ge=1, le=10)]
+    limit: Annotated[int, Field(ge=1, le=10), _WHOLE]
     have: Annotated[list[ItemId], Field(max_length=100)] = []
 
 
@@ -40,7 +48,7 @@ class GivenAnswer(Body):
     second: CategoryKey | None = None
     problem: Literal["broken", "improper"] | None = None
     replaces: AnswerId | None = None
-    shown_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 0
+    shown_ms: Annotated[int, Field(ge=0, le=86_400_000), _WHOLE] = 0
     at: Annotated[str, Field(max_length=40)] = ""
 
 

@@ -104,6 +104,10 @@ def should_have_a_probe_checked_before_any_machine_label_stands(room: Room, phot
     assert set(machine) == sure - set(asked)
     assert np.mean([it.label == photos.truth[int(it.id)] for it in machine.values()]) > 0.97
 
+    # What is left looks like nothing: it is people's, and what stands stays.
+    later = go(room, job, photos)
+    assert (later.did, later.labeled, later.photos) == ("nothing sure", 0, stood.labeled)
+
     # The manifest says which labels no person gave.
     sealing.seal_all(room.portal, [job.name])
     lines = [json.loads(line) for line in rebuild.rebuild(room.portal, job.name).manifest.splitlines()]
