@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from menulens.cli import _label_exchange as exchange
 from menulens.cli import _label_show as show
+from menulens.cli._label_add import add
 from menulens.cli._label_app import FAILURES, Environment, JobName, app, err, fail, out
 from menulens.cli._label_cloud import Labeling, open_labeling
 from menulens.portal import blocking, decisions, gold, jobs, review, stats, verify, work
@@ -215,5 +216,6 @@ def gold_items(
         raise fail(error) from None
 
 
+app.command("add")(add)
 app.command("import")(exchange.import_labels)
 app.command("export")(exchange.export_labels)
