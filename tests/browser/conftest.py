@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from demo.pictures import make_pictures
 from tests.browser.contract_server import ContractServer
@@ -18,6 +18,7 @@ from tests.browser.device import Device, device
 from tests.browser.engine import chromium
 from tests.end_to_end.conftest import site  # noqa: F401  # a fixture
 
+expect.set_options(timeout=20_000)  # a busy machine is slow, and what takes long is measured by tests of its own
 MENUS = ("まぐろ丼 味噌汁付き", "季節のパフェ", "ほうじ茶ラテ")
 
 

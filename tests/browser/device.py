@@ -160,7 +160,7 @@ def device(browser: Browser, kind: Mapping[str, Any], *, language: str = "en", *
     """Open a device; leaving the block fails when a script failed or the content security policy was breached."""
     options = {"locale": "ja-JP" if language == "ja" else "en-GB", **kind, **more}
     context = browser.new_context(**options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     context.add_init_script(_WATCH)
     page = context.new_page()
     one = Device(context, page)
