@@ -16,6 +16,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 RESAMPLES: Final = 1_000
+LEAST_RESAMPLES: Final = 200
+MOST_DRAWS: Final = 20_000_000
+"""Items times resamples, about: a second's work. Of many items fewer resamples do: the interval is narrow then."""
 LEVEL: Final = 0.95
 LEAST_ITEMS: Final = 5
 """With fewer items that two people answered an interval says nothing."""
@@ -65,6 +68,7 @@ def krippendorff(votes: Iterable[tuple[str, str, int]], *, resamples: int = RESA
     [alpha] = _alphas(np.ones((1, items)), counts, given, differing)
     if items < LEAST_ITEMS or np.isnan(alpha):
         return Alpha(None if np.isnan(alpha) else float(alpha), None, None, items, answers)
+    resamples = min(resamples, max(LEAST_RESAMPLES, MOST_DRAWS // items))
     found = np.concatenate(list(_resampled(counts, given, differing, resamples, seed)))
     found = found[~np.isnan(found)]
     if not len(found):

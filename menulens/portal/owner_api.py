@@ -155,7 +155,8 @@ def create(body: models.NewJob) -> models.Started:
 def show(job: JobPath) -> models.JobView:
     """Show a job: progress, pace, categories, agreement, people."""
     at, found = desk(), desk().job(job)
-    counted, progress = at.counted(found)
+    looked = at.counted(found)
+    counted, progress = looked.stats, looked.progress
     now, signed = at.portal.clock(), at.signed(found)
     counts = [
         {
@@ -183,7 +184,7 @@ def show(job: JobPath) -> models.JobView:
             "options": found.options.to_json(),
             "progress": stats.overview(counted, found, progress, now),
             "counts": counts,
-            "agreement": _agreement(counted),
+            "agreement": _agreement(looked.agreement),
             "annotators": stats.annotators(counted, at.people(found).values(), now),
             "confusions": stats.confused(counted, found),
             "disagreements": len(counted.disputed),
@@ -192,14 +193,13 @@ def show(job: JobPath) -> models.JobView:
     )
 
 
-def _agreement(counted: stats.Stats) -> dict[str, Any]:
-    found = agreement.krippendorff(counted.votes)
+def _agreement(found: agreement.Alpha) -> dict[str, Any]:
     return {
         "alpha": found.alpha,
         "low": found.low,
         "high": found.high,
         "items": found.items,
-        "answers": len(counted.votes),
+        "answers": found.answers,
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from menulens.labeling import agreement
 from menulens.portal import jobs, review, skills, stats, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Item, Job, Person, Progress
@@ -14,7 +15,29 @@ from menulens.portal.model import Item, Job, Person, Progress
 FRESH_SECONDS: Final = 10.0
 """For so long a count of a job that has had new answers since is shown again: one pass reads all of its items."""
 
-_counted: dict[tuple[str, str], tuple[float, Progress, int, stats.Stats]] = {}
+MOST_KEPT: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one pass over a job's items found, and when.
+
+    Attributes
+    ----------
+    when
+        On the clock that never goes back.
+    progress, version
+        Of the job before the pass.
+    """
+
+    when: float
+    progress: Progress
+    version: int
+    stats: stats.Stats
+    agreement: agreement.Alpha
+
+
+_counted: dict[tuple[str, str], Counted] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +81,21 @@ class Desk:
         people, known = self.people(job), skills.current(self.portal, job.name)
         return [review.view(item, job, people, self.signed(job), known) for item in items]
 
-    def counted(self, job: Job) -> tuple[stats.Stats, Progress]:
+    def counted(self, job: Job) -> Counted:
         """Return what one pass over a job's items finds; a count of the last seconds serves again."""
         place = (self.portal.table.name, job.name)
         now, progress = time.monotonic(), jobs.progress(self.portal, job)
         found = _counted.get(place)
         if found is not None:
-            when, before, version, old = found
-            if (before, version) == (progress, job.version) or now - when < FRESH_SECONDS:
-                return old, progress
-        fresh = stats.look(jobs.items(self.portal, job), job.created_at)
-        _counted[place] = (now, progress, job.version, fresh)
-        return fresh, progress
+            same = (found.progress, found.version) == (progress, job.version)
+            if same or now - found.when < FRESH_SECONDS:
+                return replace(found, progress=progress)
+        seen = stats.look(jobs.items(self.portal, job), job.created_at)
+        _counted.pop(place, None)
+        while len(_counted) >= MOST_KEPT:
+            del _counted[next(iter(_counted))]
+        _counted[place] = Counted(now, progress, job.version, seen, agreement.krippendorff(seen.votes))
+        return _counted[place]
 
     def forget(self, job: Job) -> None:
         """Count anew next time: the owner has changed something and wants to see it."""

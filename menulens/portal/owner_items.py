@@ -57,7 +57,7 @@ def decide(job: JobPath, body: models.Decision) -> models.Decided:
 def show_disagreements(job: JobPath, limit: Limit = 20, start: Start = 0) -> models.Items:
     """Show items on which people do not agree."""
     found = desk().job(job)
-    items, total = review.disputed(desk().portal, found, desk().counted(found)[0], limit, start)
+    items, total = review.disputed(desk().portal, found, desk().counted(found).stats, limit, start)
     return _items(found, items, total)
 
 

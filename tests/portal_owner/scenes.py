@@ -17,13 +17,22 @@ PEOPLE = {"aki": 0.96, "ben": 0.9, "chie": 0.85, "dan": 0.35}
 WORDS = ("meal", "sweets", "drink", "not-for-training")
 
 
-def pictures(folder: Path) -> Callable[[int], bytes]:
-    """Return what gives a picture for each line."""
-    made = [one for one in make_pictures(folder, 64) if one.kind == "picture" and Path(one.key).suffix == ".jpg"]
-    return lambda line: (folder / made[line % len(made)].key).read_bytes()
+def pictures(folder: Path) -> tuple[Callable[[int], bytes], Callable[[int], str]]:
+    """Return what gives each line its picture, and what the picture shows."""
+    made = [
+        one
+        for one in make_pictures(folder, 96)
+        if one.kind == "picture" and one.category in WORDS and Path(one.key).suffix == ".jpg"
+    ]
+    return (
+        lambda line: (folder / made[line % len(made)].key).read_bytes(),
+        lambda line: made[line % len(made)].category,
+    )
 
 
-def busy_job(make: Maker, photo: Callable[[int], bytes] | None = None) -> Job:
+def busy_job(
+    make: Maker, photo: Callable[[int], bytes] | None = None, shows: Callable[[int], str] = lambda line: WORDS[line % 3]
+) -> Job:
     """Open a job and have people work on it."""
     chance = random.Random(5)
     more = {"photo": photo} if photo else {}
@@ -33,9 +42,9 @@ def busy_job(make: Maker, photo: Callable[[int], bytes] | None = None) -> Job:
     )  # fmt: skip
     asked = [item.id for item in jobs.items(make.portal, job)]
     for item in asked[:3]:
-        decisions.set_gold(make.portal, job.name, item, by="owner-1", label=int(item) % 3)
+        decisions.set_gold(make.portal, job.name, item, by="owner-1", label=WORDS.index(shows(int(item))))
     for number, item in enumerate(asked[:26]):
-        truth = number % 3
+        truth = WORDS.index(shows(int(item)))
         people = list(PEOPLE)[: 2 + number % 2] if number > 5 else list(PEOPLE)
         for person in people:
             if jobs.get_item(make.portal, job.name, item).state != "open" and number > 2:
