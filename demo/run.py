@@ -270,7 +270,7 @@ class Run:
 def _follow(owner: Owner, leave: threading.Event, bars: Progress, task: TaskID, doing: str) -> dict[str, Any]:
     """Look at the labeling job until it has ended, or until told to leave; return it as it was then."""
     job: dict[str, Any] = {}
-    while not leave.wait(POLL_SECONDS):
+    while not leave.wait(2 * POLL_SECONDS):  # each look is work for the API that people wait for
         job = owner.job() or job
         if job.get("state") in JOB_ENDED:
             break

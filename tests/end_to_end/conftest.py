@@ -27,8 +27,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     state = tmp_path_factory.mktemp("cloud") / "state"
     pictures = tmp_path_factory.mktemp("pictures")
     made = make_pictures(pictures, PICTURES)
-    up = run_menulens(state, "local", "up")
     try:
+        up = run_menulens(state, "local", "up", seconds=700.0)
         assert up.returncode == 0, f"{up.stdout}\n{up.stderr}"
         description = json.loads((state / "cloud.json").read_text())
         settings = settings_of("local")
