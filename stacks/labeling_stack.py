@@ -77,7 +77,7 @@ class LabelingStack(Stack):
         scope = Construct(self, "LabelStates")
         build = self._build.state(scope, "BuildInputManifest")
         locate = self._locate.state(scope, "LocateLabels")
-        ready = self._tell_labels_ready(scope).next(self._start_clean(scope, clean))
+        ready = self._tell_labels_ready(scope).next(self._clean_photos(scope, clean))
         merge = self._merge_before(scope, ready)
         asking = self._ask_ground_truth(scope, locate, team_arn) if team_arn else self._ask_in_the_portal(scope, locate)
         self._when_all_labels_are_in(scope, locate, merge=merge, ready=ready)
@@ -171,7 +171,7 @@ class LabelingStack(Stack):
             machine="snapshot",
             definition=self._inputs.state(scope, "snapshot")
             .next(self._snapshot.state(scope, "TakeSnapshot"))
-            .next(self._start_clean(scope, clean)),
+            .next(self._clean_photos(scope, clean)),
             statements=[self._inputs.invoke, self._snapshot.invoke, *self._may_start_clean()],
             timeout=Duration.hours(2),
             comment="Makes a dataset of what a running labeling job has up to now",
@@ -217,6 +217,16 @@ class LabelingStack(Stack):
                 keys.MANIFEST_URI: sfn.JsonPath.string_at(path(keys.MANIFEST)),
             },
         )
+
+    def _clean_photos(self, scope: Construct, clean: sfn.StateMachine) -> sfn.Choice:
+        """Make a dataset of labeled photos; labeled texts are done."""
+        choice = sfn.Choice(scope, "PhotosOrTexts")
+        choice.when(
+            sfn.Condition.string_equals(path(keys.JOB_KIND), "text"),
+            sfn.Succeed(scope, "TextsLabeled", comment="The classifier is one of photos"),
+        )
+        choice.otherwise(cast("sfn.IChainable", self._start_clean(scope, clean)))
+        return choice
 
     def _start_clean(self, scope: Construct, clean: sfn.StateMachine) -> tasks.StepFunctionsStartExecution:
         return tasks.StepFunctionsStartExecution(

@@ -88,7 +88,7 @@ class PortalStack(Stack):
     def _api(self, api: apigateway.HttpApi, sign_in: SignIn) -> None:
         """Let the two functions answer: annotators' routes, and below them those of owners."""
         portal = PortalApi(self, "PortalApi", settings=self._settings)
-        owner = OwnerApi(self, "OwnerApi", settings=self._settings)
+        owner = OwnerApi(self, "OwnerApi", settings=self._settings, pool_id=sign_in.pool_id)
         # Written out, for CDK's own lies beside the API, in a stack that stands before the user pool.
         signed_in = apigateway.CfnAuthorizer(
             self,

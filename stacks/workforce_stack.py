@@ -41,11 +41,14 @@ class SignIn:
         The page's app client; it has no secret.
     address
         Where they sign in.
+    pool_id
+        The user pool that knows them.
     """
 
     issuer: str
     client_id: str
     address: str
+    pool_id: str
 
 
 @dataclass(frozen=True)
@@ -327,6 +330,7 @@ class WorkforceStack(Stack):
             issuer=f"https://cognito-idp.{Aws.REGION}.{Aws.URL_SUFFIX}/{pool_id}",
             client_id=client.user_pool_client_id,
             address=pool.sign_in,
+            pool_id=pool_id,
         )
 
     def _people(self, pool: cognito.IUserPool) -> cognito.CfnUserPoolGroup:

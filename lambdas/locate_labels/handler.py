@@ -13,13 +13,15 @@ from menulens.storage import Storage
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    for_dataset = keys.JOB_NAME not in event  # the machine clean asks by labeling_job
     found = locate.locate(
-        event[keys.JOB_NAME] if keys.JOB_NAME in event else event[keys.LABELING_JOB],
+        event[keys.LABELING_JOB] if for_dataset else event[keys.JOB_NAME],
         label_attribute=deployed.settings()["labeling"]["label_attribute"],
         labels_bucket=deployed.variable(deployed.LABELS_BUCKET),
         expected_input=event.get(keys.INPUT_MANIFEST),
         creation_error=event.get(keys.JOB_ERROR),
         providers=providers.of(boto3),
         storage=Storage(boto3.client("s3")),
+        for_dataset=for_dataset,
     )
     return {**event, **found, keys.NAME: event.get(keys.NAME) or found[keys.NAME]}

@@ -16,8 +16,10 @@ from menulens.storage import Storage
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     portal = deployed_portal(boto3)
     name = event[keys.JOB_NAME]
-    taken = finish.snapshot(portal, name) if described.describe(portal, name) else _of_ground_truth(name)
-    return {**event, **taken}
+    job = described.describe(portal, name)
+    if job is None:
+        return {**event, **_of_ground_truth(name), keys.JOB_KIND: "photo"}
+    return {**event, **finish.snapshot(portal, name), keys.JOB_KIND: job.kind}
 
 
 def _of_ground_truth(name: str) -> dict[str, Any]:

@@ -301,6 +301,11 @@ def prepare(
     selection = Selector(storage, caps, max_photos, labeled).select(candidates)
     if any(key == keys.SOURCE for key, _ in labeled):
         selection.kind = "text"  # also where none is left to ask about
+    if selection.kind == "text" and settings["labeling"]["provider"] != "portal":
+        raise jobs.LabelingJobError(
+            f"{manifest or resume_from}: texts are asked about in the portal; labeling.provider is "
+            f"{settings['labeling']['provider']!r}."
+        )
     if not selection.asked and not labeled:
         reasons = ", ".join(f"{count} {code}" for code, count in sorted(_reasons(selection).items()))
         raise NoPhotosError(

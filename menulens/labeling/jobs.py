@@ -34,6 +34,8 @@ class Job:
         Its output manifest, as the service names it; None where it names none.
     age
         Seconds since it was created.
+    kind
+        ``photo`` or ``text``: what people were asked about.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Job:
     manifest: str | None
     reason: str
     age: float
+    kind: str = "photo"
 
     @property
     def running(self) -> bool:

@@ -22,6 +22,7 @@ def locate(
     creation_error: Mapping[str, str] | None,
     providers: Sequence[Finder],
     storage: Storage,
+    for_dataset: bool = False,
 ) -> dict[str, Any]:
     """Return where a labeling job's labels are.
 
@@ -35,6 +36,8 @@ def locate(
         What Step Functions caught (``Error``, ``Cause``) when it made the job or waited for it; None if nothing.
     providers
         Where jobs are looked for, in this order.
+    for_dataset
+        The labels are to become a dataset: those of texts can't, and are left alone as another team's are.
 
     Returns
     -------
@@ -75,6 +78,9 @@ def locate(
             f"The job labels {job.label_attribute!r} into {job.output}; here {label_attribute!r} in "
             f"s3://{labels_bucket}/ is cleaned."
         )
+    elif for_dataset and job.kind != "photo":
+        answer[keys.OURS] = False
+        answer[keys.REASON] = f"The job is about {job.kind}s; datasets are made of photos."
     elif answer[keys.READY]:
         answer[keys.EARLIER_MANIFEST] = jobs.earlier_manifest(job.name, labels_bucket, storage)
         answer[keys.MANIFEST] = _what_it_left(

@@ -46,4 +46,5 @@ def describe(portal: Portal, name: str) -> LabelingJob | None:
         manifest=layout.output_manifest(output) if status in ("Stopped", "Completed") else None,
         reason="",
         age=max(0.0, portal.clock() - seconds(job.created_at)),
+        kind=job.kind,
     )

@@ -321,7 +321,7 @@ class PortalApi(Function):
 class OwnerApi(Function):
     """What owners' pages and the command line ask."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, pool_id: str) -> None:
         labels = reading(settings, "labels", layout.INPUTS, layout.JOBS, layout.SNAPSHOTS, DISPLAY)
         log = reading(settings, "answers", layout.INPUTS, LOG)
         write = writing(settings, "answers", layout.INPUTS, LOG)
@@ -330,7 +330,7 @@ class OwnerApi(Function):
             construct_id,
             settings=settings,
             step="owner_api",
-            environment={**portal_variables(settings), **groups(settings)},
+            environment={**portal_variables(settings), **groups(settings), deployed.USER_POOL_ID: pool_id},
             statements=[
                 listing(settings, "labels", "answers"),
                 labels,
@@ -342,6 +342,11 @@ class OwnerApi(Function):
                 iam.PolicyStatement(
                     actions=["states:StartExecution"],
                     resources=[machine_arn(settings, "label"), machine_arn(settings, "snapshot")],
+                ),
+                # Tokens name people by their id; owners know them by their address.
+                iam.PolicyStatement(
+                    actions=["cognito-idp:ListUsersInGroup"],
+                    resources=[f"arn:{Aws.PARTITION}:cognito-idp:{Aws.REGION}:{Aws.ACCOUNT_ID}:userpool/{pool_id}"],
                 ),
             ],
             timeout=API_TIMEOUT,

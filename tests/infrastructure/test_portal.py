@@ -62,6 +62,7 @@ ROLES = {
         PUT_EVENTS,
         f"states:StartExecution on {STATES}stateMachine:menulens-local-label, "
         f"{STATES}stateMachine:menulens-local-snapshot",
+        "cognito-idp:ListUsersInGroup on POOL",
     ),
     "What the step finish_portal_job of menulens-local may do": step(
         "finish-portal-job",
@@ -107,7 +108,7 @@ def should_allow_each_role_exactly_this(roles: dict[str, set[str]], description:
 
 def _without_drawn_names(text: str) -> str:
     """Return a statement with what AWS or CDK names by chance under a word of ours."""
-    for service, word in (("kms:", "KEY"), ("dynamodb:DescribeStream", "STREAM")):
+    for service, word in (("kms:", "KEY"), ("dynamodb:DescribeStream", "STREAM"), ("cognito-idp:", "POOL")):
         if text.startswith(service):
             return f"{text.rpartition(' on ')[0]} on {word}"
     return text

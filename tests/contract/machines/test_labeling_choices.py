@@ -12,7 +12,8 @@ import pytest
 from aws_cdk.assertions import Template
 
 from menulens.core import inputs, names
-from menulens.portal import finish, jobs, sealing, work
+from menulens.labeling.jobs import LabelingJobError
+from menulens.portal import described, finish, jobs, sealing, work
 from menulens.portal.answers import Who, record
 from menulens.portal.context import Portal
 from menulens.portal.model import Answer, Job
@@ -167,6 +168,7 @@ def should_take_the_way_that_a_portal_jobs_state_asks_for(choose: Choose, room: 
     ended = {**made, **found_by(room, job.name, expected_input=made["input_manifest"])}
     assert ended["job_status"] == "Completed"
     assert choose("label", "AllLabelsIn", ended, None) == "TellLabelsReady"
+    assert choose("label", "PhotosOrTexts", ended, None) == "Clean"
     assert choose("clean", "AllLabelsIn", ended) == "PlanCleaning"
     lines = [json.loads(line) for line in room.storage.lines(ended["manifest"])]
     assert [(line["source-ref"], line[ATTRIBUTE]) for line in lines] == [(uri, 0) for uri in uris]
@@ -192,6 +194,36 @@ def should_go_on_with_a_stopped_portal_job_and_ask_the_rest(choose: Choose, room
     resumed = {**again, **found_by(room, second.name, expected_input=again["input_manifest"])}
     assert resumed["earlier_manifest"]
     assert choose("label", "AllLabelsIn", resumed, None) == "MergeLabels"
+
+
+def should_label_texts_and_make_no_dataset_of_them(choose: Choose, room: Room) -> None:
+    place = f"s3://{room.labels}/texts.manifest"
+    room.storage.write_text(
+        place, "".join(json.dumps({"source": text}) + "\n" for text in ("天ぷらそば", "抹茶アイス"))
+    )
+    made = room.prepare(manifest=place)
+    assert choose("label", "AnythingToAsk", made, None) == "PlanDisplay"
+    job = opened(room, made)
+    answer_all(room, job)
+    taken = finish.snapshot(room.portal, job.name)
+    known = described.describe(room.portal, job.name)
+    assert known
+    assert choose("snapshot", "PhotosOrTexts", {**taken, "job_kind": known.kind}, None) == "TextsLabeled"
+    finish.finish(room.portal, job.name)
+    ended = {**made, **found_by(room, job.name, expected_input=made["input_manifest"])}
+    assert choose("label", "AllLabelsIn", ended, None) == "TellLabelsReady"
+    assert choose("label", "PhotosOrTexts", ended, None) == "TextsLabeled"
+    left_alone = found_by(room, job.name, for_dataset=True)
+    assert "texts" in left_alone["reason"]
+    assert choose("clean", "AllLabelsIn", left_alone) == "NotOurs"
+
+
+def should_ask_about_texts_in_the_portal_alone(room: Room) -> None:
+    place = f"s3://{room.labels}/texts.manifest"
+    room.storage.write_text(place, json.dumps({"source": "天ぷらそば"}) + "\n")
+    room.settings["labeling"]["provider"] = "ground_truth"
+    with pytest.raises(LabelingJobError, match=r"texts are asked about in the portal; .* 'ground_truth'"):
+        room.prepare(manifest=place)
 
 
 def should_wake_every_execution_that_waits_for_a_job(room: Room, client: Client) -> None:
