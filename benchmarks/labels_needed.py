@@ -105,8 +105,8 @@ def main() -> int:
         "Labels by need for the same accuracy, as a share of three per photo (95 % interval over worlds):\n"
     )
     print(
-        f"{'':22}{'accuracy of fixed three':^27}{'labels by need, accuracy as':^56}\n"
-        f"{'people':22}{'majority':>9}{'D–S':>8}{'prior':>8}{'majority':>26}{'D–S':>24}   at threshold {DEFAULT}"
+        f"{'':28}{'accuracy of fixed three':^27}{'labels by need, accuracy as':^56}\n"
+        f"{'people':28}{'majority':>9}{'D–S':>8}{'prior':>8}{'majority':>26}{'D–S':>24}   at threshold {DEFAULT}"
     )
     worst = 0.0
     with ProcessPoolExecutor(2) as pool:
@@ -127,7 +127,7 @@ def _row(what: str, runs: list[Run]) -> float:
     labels, reached, confidence = curves[:, THRESHOLDS.index(DEFAULT)].mean(axis=0)
     votes, likely, prior = fixed.mean(axis=0)
     print(
-        f"{what:22}{votes:>9.4f}{likely:>8.4f}{prior:>8.4f}{shares[0]:>26}{shares[1]:>24}"
+        f"{what:28}{votes:>9.4f}{likely:>8.4f}{prior:>8.4f}{shares[0]:>26}{shares[1]:>24}"
         f"   {labels:.2f} a photo, accuracy {reached:.4f}, confidence {confidence:.4f}",
         flush=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,9 @@ from menulens.portal import audits, automation, decisions, jobs, rebuild, sealin
 from menulens.portal.automation import Report, advance
 from menulens.portal.model import Item, Job, JobOptions, PortalError
 
-ITEMS = 420
-LABELED = 160
-HARD = 40
+ITEMS = 200
+LABELED = 90
+HARD = 30
 """The last so many photos look like nothing in particular."""
 
 
@@ -47,9 +48,13 @@ def any_job(room: Room, photos: Photos, labeled: int = LABELED) -> Job:
 
 def label(room: Room, job: Job, photos: Photos, items: Sequence[str], wrong: Sequence[str] = ()) -> None:
     """Have an owner label items as they are, some as they are not."""
-    for item in items:
+
+    def decide(item: str) -> None:
         truth = int(photos.truth[int(item)])
         decisions.decide(room.portal, job.name, item, by="any owner", label=(truth + (item in wrong)) % 4)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decide, items))
 
 
 def all_items(room: Room, job: Job) -> dict[str, Item]:
@@ -117,12 +122,12 @@ def should_have_a_probe_checked_before_any_machine_label_stands(room: Room, phot
 
 
 def should_withdraw_machine_labels_when_people_check_more_and_find_them_wrong(room: Room) -> None:
-    photos = Photos(330, hard=0)
-    job = any_job(room, photos, labeled=120)
+    photos = Photos(170, hard=0)
+    job = any_job(room, photos, labeled=80)
     assert go(room, job, photos).did == "probing"
     label(room, job, photos, probes(room, job))
     stood = go(room, job, photos)
-    assert stood.did == "labeled" and stood.labeled > 100
+    assert stood.did == "labeled" and stood.labeled > 50
     more = go(room, job, photos, check=True)
     assert more.verdict is not None and more.verdict.due == 2 * stood.verdict.probes  # type: ignore[union-attr]
     again = probes(room, job)
@@ -138,8 +143,8 @@ def should_withdraw_machine_labels_when_people_check_more_and_find_them_wrong(ro
 
 
 def should_stop_a_batch_whose_probe_is_wrong_and_begin_the_next_with_a_stricter_share(room: Room) -> None:
-    photos = Photos(300, hard=0)
-    job = any_job(room, photos, labeled=120)
+    photos = Photos(140, hard=0)
+    job = any_job(room, photos, labeled=80)
     first = go(room, job, photos)
     asked = probes(room, job)
     label(room, job, photos, asked, wrong=asked)
@@ -174,17 +179,17 @@ def should_not_label_in_a_job_that_has_ended(room: Room, photos: Photos) -> None
 
 
 def should_review_spoilt_labels_and_make_the_corrections_a_manifest(room: Room) -> None:
-    photos = Photos(240, hard=0, seed=3)
-    job = room.job(240, options=JobOptions(gold_share=0.0, max_answers=3))
-    spoilt = [f"{place:07d}" for place in range(5, 240, 24)]
-    people = [f"{place:07d}" for place in range(240)]
+    photos = Photos(140, hard=0, seed=3)
+    job = room.job(140, options=JobOptions(gold_share=0.0, max_answers=3))
+    spoilt = [f"{place:07d}" for place in range(5, 140, 14)]
+    people = [f"{place:07d}" for place in range(140)]
     # People's labels, not an owner's: an owner's word is not doubted.
     for item in people:
         truth = int(photos.truth[int(item)])
         said = (truth + (item in spoilt)) % 4
         decisions.label_by_machine(room.portal, job.name, item, model="people", label=said, posterior=0.9)
     found = audits.look(room.portal, job.name, photos)
-    assert found.looked == 240
+    assert found.looked == 140
     caught = {one.name for one in found.suspects}
     assert set(spoilt) <= caught
     assert len(caught) <= len(spoilt) + 3
@@ -194,7 +199,7 @@ def should_review_spoilt_labels_and_make_the_corrections_a_manifest(room: Room) 
     assert audits.open_review(room.portal, job.name, found.suspects).name == review.name
     asked = {it.lines[0]: it.id for it in jobs.items(room.portal, review)}
     refs = automation.references(room.portal, review)
-    place_of = {ref: place for place, ref in ((place, photo(place)) for place in range(240))}
+    place_of = {ref: place for place, ref in ((place, photo(place)) for place in range(140))}
     for line, item in asked.items():
         truth = int(photos.truth[place_of[refs[line]]])
         decisions.decide(room.portal, review.name, item, by="any owner", label=truth)
@@ -203,7 +208,7 @@ def should_review_spoilt_labels_and_make_the_corrections_a_manifest(room: Room) 
     assert {place_of[one.name] for one in done.changes} == {int(item) for item in spoilt}
     assert all(one.after == photos.truth[place_of[one.name]] for one in done.changes)
     merged = [json.loads(line) for line in room.portal.storage.lines(done.manifest)]
-    assert [line["source-ref"] for line in merged] == [photo(place) for place in range(240)]
+    assert [line["source-ref"] for line in merged] == [photo(place) for place in range(140)]
     assert [line["menu-category"] for line in merged] == photos.truth.tolist()
 
 
