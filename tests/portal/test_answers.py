@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks._portal_room import Room
-from menulens.portal import answers, decisions, jobs, keys, work
+from menulens.portal import answers, decisions, jobs, keys, log, verify, work
 from menulens.portal.model import JobOptions, PortalError
 from tests.portal.people import Annotator, any_id, logged
 
@@ -277,3 +277,33 @@ def should_tell_how_far_a_job_is(room: Room) -> None:
     person.label(limit=4)
     assert answers.mine(room.portal, job, person.id) == (4, 6, 10)
     assert answers.mine(room.portal, job, any_id()) == (0, 6, 10)
+
+
+def should_keep_the_answers_of_people_who_answer_at_the_same_moment(room: Room) -> None:
+    job = room.job(items=6, options=replace(TWO, min_answers=4, max_answers=4))
+    people = [Annotator(room, job.name) for _ in range(4)]
+    _, _, _, items = ([it.id for it in person.lease(6)] for person in people)
+    with ThreadPoolExecutor(4) as pool:
+        for item in items:
+            told = list(pool.map(lambda person, item=item: person.say(item, 1).status, people))  # type: ignore[misc]
+            assert told == ["accepted"] * 4
+            assert set(jobs.get_item(room.portal, job.name, item).labels()) == {person.id for person in people}
+    assert jobs.progress(room.portal, job).done == 6
+    assert len(logged(room, job.name)) == 24
+
+
+def should_seal_each_answer_once_when_many_seal_at_the_same_moment(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "MOST_LINES", 4)
+    job = room.job(items=30, options=ONE)
+    people = [Annotator(room, job.name) for _ in range(3)]
+    given = {person.id: [person.given(it.id) for it in person.lease(10)] for person in people}
+    with ThreadPoolExecutor(5) as pool:
+        sealers = [pool.submit(log.seal, room.portal, job.name) for _ in range(4)]
+        for person in people:
+            person.send(*given[person.id])
+        sealers += [pool.submit(log.seal, room.portal, job.name) for _ in range(8)]
+        written = sum(sealer.result() for sealer in sealers)
+    assert sorted(logged(room, job.name)) == sorted(one.id for some in given.values() for one in some)
+    found = verify.verify(room.portal, job.name)
+    assert (found.lines, found.findings) == (33, ())
+    assert written <= 33
