@@ -78,21 +78,28 @@ export class Feed extends EventTarget {
   }
 
   async #answer(answer, keep) {
-    const task = this.next[0];
+    const [task, ...rest] = this.next;
     const answered = { ...task, state: "done", order: this.#newest() + 1, answer };
-    const old = this.done.filter((one) => one.item !== task.item);
+    const before = this.done;
+    const old = before.filter((one) => one.item !== task.item);
     const forgotten = old.slice(0, Math.max(0, old.length + 1 - HISTORY));
     const unchanged = task.answer?.id === answer.id;
-    await this.#store.write({
-      put: [answered],
-      drop: forgotten,
-      answer: unchanged ? null : { person: this.#person, job: this.#job, answer },
-      keep,
-    });
-    this.next.shift();
+    this.next = rest;
     this.done = [...old.slice(forgotten.length), answered];
+    this.#changed(); // the next photo is shown while this answer is written
+    try {
+      await this.#store.write({
+        put: [answered],
+        drop: forgotten,
+        answer: unchanged ? null : { person: this.#person, job: this.#job, answer },
+        keep,
+      });
+    } catch (error) {
+      this.next = [task, ...this.next];
+      this.done = before;
+      throw error;
+    }
     for (const one of forgotten) this.#release(one.item);
-    this.#changed();
     if (!unchanged) this.#outbox.added();
     this.fill();
   }

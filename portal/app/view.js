@@ -35,7 +35,7 @@ export class WorkView {
     this.stage.element.append(this.together);
     this.actionRow = h("div.actions", { role: "group" }, Object.values(this.actions));
     this.element = h(
-      "div.work",
+      "div.work.blank.idle", // until the job is known: an empty pad that fills would push things about
       {},
       h("header.bar", {}, this.pauseButton, h("h1", {}, this.rules), h("div.tally", {}, this.count, this.sync), this.menuButton, this.meter),
       h("main.main", {}, this.stage.element, h("div.side", {}, this.context, this.prompt, this.pad.element, this.actionRow)),
@@ -44,6 +44,7 @@ export class WorkView {
 
   /** Put the job's words everywhere, in the language of now. */
   label(job, paused) {
+    this.element.classList.remove("blank");
     document.title = `${pick(job, "question")} · ${t("app.name")}`;
     this.question.textContent = pick(job, "question");
     this.rules.setAttribute("aria-label", `${pick(job, "question")} ${t("work.rules")}`);

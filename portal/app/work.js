@@ -36,6 +36,7 @@ export class Work {
   #elsewhere = false;
   #hard = null;
   #direction = null;
+  #answeredAt = null;
   #examples = new Map();
   #listeners = new AbortController();
   #letGo = null;
@@ -177,7 +178,15 @@ export class Work {
     if (this.#seen !== task) this.#shownAt = performance.now();
     this.#seen = task;
     this.#shown = task.item;
+    this.#measure();
     this.#app.firstPhoto();
+  }
+
+  /** Keep how long the next photo took, from the finger to the glass, where tests and curious people find it. */
+  #measure() {
+    const start = this.#answeredAt;
+    this.#answeredAt = null;
+    if (start !== null) requestAnimationFrame(() => setTimeout(() => performance.measure("next photo", { start, end: performance.now() })));
   }
 
   #content(task) {
@@ -266,6 +275,7 @@ export class Work {
     const step = body.kind === "skip" ? 0 : 1;
     this.#busy = true;
     this.#direction = direction;
+    this.#answeredAt = Math.min(at, now);
     this.#leaveHard();
     this.#session.counted(step);
     try {
@@ -278,7 +288,6 @@ export class Work {
       this.#direction = null;
     }
     this.#view.pad.mark("hit", body.category ?? null);
-    requestAnimationFrame(() => setTimeout(() => performance.measure("next photo", { start: Math.min(at, now), end: performance.now() })));
     this.#showState();
     navigator.vibrate?.(8);
     const next = this.#feed.current;

@@ -34,10 +34,11 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture and what its manifest line says beside it."""
+    """One picture, what its manifest line says beside it, and a name for what near duplicates have in common."""
 
     content: bytes
     context: Mapping[str, str] = field(default_factory=dict)
+    scene: str = ""
 
 
 class Desk(Protocol):
@@ -88,11 +89,11 @@ class ContractDesk:
         return self.server.url
 
     def photos(self, photos: Sequence[Photo], **more: Any) -> str:
-        """Open a job; photos alike are one item, as near duplicates are. ``more`` goes into the definition."""
+        """Open a job; photos of one scene are one item. ``more`` goes into the definition."""
         together: dict[str, dict[str, Any]] = {}
         for photo in photos:
-            digest = hashlib.sha256(photo.content).hexdigest()
-            item = together.setdefault(digest, {"bytes": photo.content, "context": dict(photo.context), "together": 0})
+            scene = photo.scene or hashlib.sha256(photo.content).hexdigest()
+            item = together.setdefault(scene, {"bytes": photo.content, "context": dict(photo.context), "together": 0})
             item["together"] += 1
         return self._open("photo", list(together.values()), more)
 
