@@ -39,10 +39,15 @@ def of_ground_truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthesized(Settings.model_validate(values), tmp_path_factory.mktemp("ground-truth"))
 
 
+CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/0a1b2c3d-0000-0000-0000-000000000000"
+
+
 @pytest.fixture(scope="session")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The app for an account: other wheels, no address of our own."""
-    return synthesized(settings_of("production"), tmp_path_factory.mktemp("production"))
+    """The app for an account, with a domain of its own."""
+    values = settings_of("production").model_dump(mode="json")
+    values["portal"] |= {"domain": "labels.example.com", "certificate_arn": CERTIFICATE}
+    return synthesized(Settings.model_validate(values), tmp_path_factory.mktemp("production"))
 
 
 def templates_in(folder: Path) -> dict[str, Template]:
@@ -92,10 +97,4 @@ def resources_of(templates: dict[str, Template], kind: str) -> dict[str, Templat
 @pytest.fixture(scope="session")
 def ground_truth_resources(of_ground_truth: Path) -> Callable[[str], dict[str, Template]]:
     found = templates_in(of_ground_truth)
-    return lambda kind: resources_of(found, kind)
-
-
-@pytest.fixture(scope="session")
-def production_resources(production: Path) -> Callable[[str], dict[str, Template]]:
-    found = templates_in(production)
     return lambda kind: resources_of(found, kind)

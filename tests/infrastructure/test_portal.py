@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -10,7 +11,7 @@ from botocore.validate import ParamValidator
 
 from menulens.portal import keys, table
 from menulens.settings import Settings, settings_of
-from tests.infrastructure.conftest import resources_of, synthesized, templates_in
+from tests.infrastructure.conftest import CERTIFICATE, resources_of, synthesized, templates_in
 from tests.infrastructure.test_labeling_permissions import (
     HERE,
     LIST_LABELS,
@@ -277,18 +278,27 @@ def should_take_the_local_clouds_address_only_on_the_local_cloud(tmp_path_factor
     assert address not in json.dumps(live)
 
 
-def should_serve_a_domain_of_ones_own_with_its_certificate(tmp_path_factory: pytest.TempPathFactory) -> None:
-    values = settings_of("production").model_dump(mode="json")
-    certificate = "arn:aws:acm:us-east-1:111122223333:certificate/0a1b2c3d-0000-0000-0000-000000000000"
-    values["portal"] |= {"domain": "labels.example.com", "certificate_arn": certificate}
-    found = templates_in(synthesized(Settings.model_validate(values), tmp_path_factory.mktemp("domain")))
-    ((_, distribution),) = resources_of(found, "AWS::CloudFront::Distribution").items()
+def should_serve_a_domain_of_ones_own_with_its_certificate(production: Path) -> None:
+    found = templates_in(production)
+    (distribution,) = resources_of(found, "AWS::CloudFront::Distribution").values()
     config = distribution["DistributionConfig"]
     assert config["Aliases"] == ["labels.example.com"]
     assert config["ViewerCertificate"] == {
-        "AcmCertificateArn": certificate,
+        "AcmCertificateArn": CERTIFICATE,
         "MinimumProtocolVersion": "TLSv1.2_2021",
         "SslSupportMethod": "sni-only",
     }
     (client,) = resources_of(found, "AWS::Cognito::UserPoolClient").values()
     assert client["CallbackURLs"] == ["https://labels.example.com/"]
+
+
+def should_give_functions_of_an_account_the_wheels_of_its_machines(production: Path) -> None:
+    functions = resources_of(templates_in(production), "AWS::Lambda::Function")
+    assert {function["Architectures"][0] for function in functions.values() if "Architectures" in function} == {"arm64"}
+    (api,) = (one for one in functions.values() if one["FunctionName"].endswith("-portal-api"))
+    asset = production / f"asset.{api['Code']['S3Key'].removesuffix('.zip')}"
+    # 0xB7 in an ELF header: AArch64.
+    libraries = list(asset.rglob("*.so"))
+    assert [file.name for file in libraries if "_pydantic_core" in file.name]
+    assert {file.read_bytes()[18:20] for file in libraries} == {b"\xb7\x00"}
+    assert not (asset / "numpy").exists()  # it would make each cold start slower
