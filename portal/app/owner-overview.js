@@ -41,10 +41,11 @@ function tiles(page) {
 
 function alphaTile({ alpha, low, high, items }) {
   if (alpha === null) return tile(t("owner.agreement"), "–", h("p.soft.small", {}, t("owner.agreement.none")));
-  const span = low === null ? "" : t("owner.agreement.ci", { low: number(low, 2), high: number(high, 2) });
-  const verdict = alpha >= 0.8 ? "good" : alpha >= 0.667 ? "fair" : "poor";
-  return tile(t("owner.agreement"), number(alpha, 2),
-    gauge(alpha, low, high, ZONES, t("owner.agreement.chart", { alpha: number(alpha, 2), ci: span })),
+  const span = low === null ? "" : t("owner.agreement.ci", { low: low.toFixed(2), high: high.toFixed(2) });
+  // Few items say little: what might as well be unclear is not called reliable.
+  const verdict = alpha >= 0.8 && (low ?? 1) >= 0.667 ? "good" : alpha >= 0.667 ? "fair" : "poor";
+  return tile(t("owner.agreement"), alpha.toFixed(2),
+    gauge(alpha, low, high, ZONES, t("owner.agreement.chart", { alpha: alpha.toFixed(2), ci: span })),
     h("p.small", {}, t(`owner.agreement.${verdict}`)),
     h("p.soft.small", {}, [span, t("owner.agreement.items", { n: items })].filter(Boolean).join(" · ")));
 }

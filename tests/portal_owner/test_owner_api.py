@@ -226,7 +226,8 @@ def should_take_a_job_through_its_life(make: Maker, api: Api) -> None:
     assert api.post(f"/{job.name}/snapshot")["execution"].startswith("arn:aws:states")
     assert api.post("", {"photos": "photos/tanuki/"})["execution"]
     assert api.started == [("snapshot", {"job_name": job.name}), ("label", {"photos": "photos/tanuki/"})]
-    assert api.refused("POST", "", {}) == (422, "input")
+    assert api.refused("POST", "", {}) == (422, "invalid")
+    assert api.refused("POST", "", {"photos": "a", "manifest": "s3://bucket/b"}) == (422, "invalid")
 
 
 def should_find_a_changed_line_of_the_log(make: Maker, api: Api, portal: Portal) -> None:
