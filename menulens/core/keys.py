@@ -57,7 +57,7 @@ CHUNK: Final = "chunk"
 CHUNKS: Final = "chunks"
 LINES: Final = "lines"
 DISPLAY_INDEX: Final = "display_index"
-TASK_TOKEN: Final = "task_token"
+TASK_TOKEN: Final = "task_token"  # noqa: S105  a key, no secret
 REASON: Final = "reason"
 PASSED: Final = "passed"
 
