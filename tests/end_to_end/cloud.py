@@ -186,18 +186,17 @@ class Site:
             for task in person.lease(job, limit).tasks
         ]
 
-    def label(self, job: str, *, at_most: int | None = None, seconds: float = 240.0) -> int:
-        """Answer truthfully, as every member in turn, until the job has ended or ``at_most`` answers are accepted.
+    def label(self, job: str, *, until: int | None = None, seconds: float = 240.0) -> int:
+        """Answer truthfully, as every member in turn, until the job has ended or ``until`` of its items are done.
 
         Returns how many answers were accepted.
         """
         truth, accepted, deadline = self.shown(job), 0, time.monotonic() + seconds
-        while at_most is None or accepted < at_most:
+        while until is None or self.job(job)["done"] < until:
             assert time.monotonic() < deadline, f"{job}: labeling takes longer than {seconds:.0f} s"
             asked = 0
             for person in self.members:
-                limit = min(10, 10 if at_most is None else at_most - accepted)
-                if limit and (answers := self.answers(person, job, truth, limit)):
+                if answers := self.answers(person, job, truth, 10 if until is None else 5):
                     asked += len(answers)
                     accepted += sum(one["status"] == "accepted" for one in person.record(job, answers))
             if not asked:
