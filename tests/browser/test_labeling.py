@@ -206,7 +206,7 @@ def should_show_the_next_photo_at_once_and_label_fifty_in_three_minutes(
     assert len(waits) == 50
     figures = (waits[25], waits[47], waits[-1], seconds)
     LOG.info("next photo: median %.0f ms, p95 %.0f ms, longest %.0f ms; 50 photos in %.0f s", *figures)
-    assert waits[25] < FAST_ENOUGH, "the longest waits tell what else this machine does; the log has them"
+    assert waits[45] < FAST_ENOUGH, "nine in ten; the longest waits tell what else a machine does"
     assert seconds < 180
     assert len(desk.answers(job)) == 50
 
