@@ -105,7 +105,8 @@ def label(vectors: Array, truth: Array, categories: int, groups: Array | None, s
         )
         temperature = automatic.fit_temperature(held_out, truth[learn])
         sure = automatic.calibrated(held_out, temperature)
-        threshold = automatic.choose_threshold(sure.max(axis=1), sure.argmax(axis=1) == truth[learn])
+        right = sure.argmax(axis=1) == truth[learn]
+        threshold = automatic.choose_threshold(sure.max(axis=1), right, error=automatic.ERROR * automatic.AIM)
         predicted = automatic.calibrated(head(vectors[learn], truth[learn], vectors[rest], categories), temperature)
         names = [str(at) for at in rest]
         candidates, priorities = automatic.batch(names, predicted, 2.0 if threshold is None else threshold, seed=number)

@@ -27,6 +27,11 @@ Array = np.ndarray[Any, Any]
 ERROR: Final = 0.05
 CERTAINTY: Final = 0.95
 LOOKS: Final = 4
+AIM: Final = 0.5
+"""Candidates are chosen for so much of the error that they may have: to prove a batch that is just under the limit would
+take more probes than it has photos."""
+MOST_PROBED: Final = 0.5
+"""A look at more of the candidates than this spares nobody anything."""
 TINY: Final = 1e-12
 
 State = Literal["waiting", "stands", "stopped"]
@@ -170,14 +175,14 @@ def plan(candidates: int, batch: int, *, error: float = ERROR, certainty: float 
     Parameters
     ----------
     candidates
-        Photos that may be probed; a look beyond them is none.
+        Photos that may be labeled; a look at more than half of them is none.
     batch
         Number of the batch in its job, from 1.
     """
     share = (1.0 - certainty) * 6.0 / (math.pi * batch) ** 2
     level = share / LOOKS
     first = math.ceil(math.log(level) / math.log(1.0 - error))
-    looks = tuple(first * 2**look for look in range(LOOKS) if first * 2**look <= candidates)
+    looks = tuple(first * 2**look for look in range(LOOKS) if first * 2**look <= MOST_PROBED * candidates)
     return Plan(error, level, looks)
 
 

@@ -201,7 +201,7 @@ def _begin(
     temperature = automatic.fit_temperature(held_out, labels)
     sure = automatic.calibrated(held_out, temperature)
     threshold = automatic.choose_threshold(
-        sure.max(axis=1), sure.argmax(axis=1) == labels, error=error, certainty=certainty
+        sure.max(axis=1), sure.argmax(axis=1) == labels, error=error * automatic.AIM, certainty=certainty
     )
     before, after = (automatic.calibration_error(one, labels) for one in (held_out, sure))
     predicted = automatic.calibrated(head(_stack(have, learn), labels, _stack(have, asked), count), temperature)
