@@ -28,8 +28,8 @@ ERROR: Final = 0.05
 CERTAINTY: Final = 0.95
 LOOKS: Final = 4
 AIM: Final = 0.5
-"""Candidates are chosen for so much of the error that they may have: to prove a batch that is just under the limit would
-take more probes than it has photos."""
+"""Candidates are chosen for so much of the error that they may have: to prove a batch that is just under the limit
+would take more probes than it has photos."""
 MOST_PROBED: Final = 0.5
 """A look at more of the candidates than this spares nobody anything."""
 TINY: Final = 1e-12
