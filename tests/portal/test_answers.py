@@ -307,3 +307,16 @@ def should_seal_each_answer_once_when_many_seal_at_the_same_moment(room: Room, m
     found = verify.verify(room.portal, job.name)
     assert (found.lines, found.findings) == (33, ())
     assert written <= 33
+
+
+def should_take_one_of_two_answers_that_have_one_id_and_come_at_once(room: Room) -> None:
+    job = room.job(items=20, options=ONE)
+    person = Annotator(room, job.name)
+    items = [it.id for it in person.lease(10)]
+    with ThreadPoolExecutor(2) as pool:
+        for first, second in zip(items[::2], items[1::2], strict=True):
+            given = person.given(first)
+            twins = [given, replace(given, item=second)]
+            told = list(pool.map(lambda one: person.send(one)[0].status, twins))
+            assert sorted(told) == ["accepted", "rejected"]
+    assert len(logged(room, job.name)) == 5
