@@ -2,8 +2,9 @@
 
     python -m benchmarks.labels_spared [COUNT]
 
-Pictures are composed from icons, which these vectors tell apart less well than photos of food; where a model is not sure,
-or a set is small, nothing is spared, and that is then the figure. Vectors are EfficientNet-Lite0's (ImageNet weights, nothing fine-tuned); people's labels are taken to be right.
+Pictures are composed from icons, which these vectors tell apart less well than photos of food; where a model is not
+sure, or a set is small, nothing is spared, and that is then the figure. Vectors are EfficientNet-Lite0's (ImageNet
+weights, nothing fine-tuned); people's labels are taken to be right.
 The loop is the one of ``menulens label automate``: people label some pictures, a head learns from them, candidates are
 probed, and what stands is labeled by machine; else people label the most uncertain next. What the machine got wrong is
 counted against the truth afterwards.
