@@ -6,7 +6,9 @@ serves a distribution under its own host name. Sign-in pages are :mod:`menulens.
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -35,6 +37,9 @@ _MOST_BODY = 10 * 1024 * 1024  # what an HTTP API takes
 _MOST_FORM = 16 * 1024
 _TIMEOUT_SECONDS = 60.0
 _KNOWN_SECONDS = 5.0
+# What CloudFront compresses, and from how many bytes to how many.
+_COMPRESSIBLE = re.compile(r"text/[\w.+-]+|application/(json|javascript|manifest\+json|xml)|image/svg\+xml")
+_SHORTEST, _LONGEST = 1_000, 10_000_000
 _HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
     "upgrade", "host", "content-length",
@@ -185,7 +190,11 @@ class FrontDoor:
         if host is None:
             return Response(_NOT_DEPLOYED, 503, {**_HEADERS, "Retry-After": "5"}, "text/plain")
         more = {"host": host, "x-forwarded-proto": "https"}  # a distribution sends others there
-        return await self._passed_on(request, _target(request), more, await _body(request, _MOST_BODY))
+        if known := request.headers.get("if-none-match"):
+            more["if-none-match"] = known.replace('W/"', '"')
+        answer = await self._passed_on(request, _target(request), more, await _body(request, _MOST_BODY))
+        # A behavior without a cache compresses nothing, and that is the API's.
+        return answer if request.url.path.startswith("/api/") else await _compressed(request, answer)
 
     def _portal(self) -> str | None:
         """Return the host name of the portal's distribution."""
@@ -220,6 +229,30 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def _whole(request: Request, answer: httpx.Response) -> bool:
     return "content-length" in answer.headers and request.method != "HEAD"
+
+
+async def _compressed(request: Request, answer: Response) -> Response:
+    """Return a page's file as CloudFront does that compresses: gzip for who takes it, if it is text of some length."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+    length = int(answer.headers.get("content-length", 0))
+    if (
+        not isinstance(answer, StreamingResponse)
+        or answer.status_code != httpx.codes.OK
+        or "gzip" not in request.headers.get("accept-encoding", "")
+        or not _COMPRESSIBLE.fullmatch(kind)
+        or "content-encoding" in answer.headers
+        or not _SHORTEST <= length <= _LONGEST
+    ):
+        return answer
+    content = b"".join([bytes(chunk) async for chunk in answer.body_iterator if not isinstance(chunk, str)])
+    if answer.background is not None:
+        await answer.background()
+    packed = gzip.compress(content, compresslevel=6, mtime=0)
+    headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
+    headers |= {"content-encoding": "gzip", "vary": "Accept-Encoding"}
+    if "etag" in headers:
+        headers["etag"] = f"W/{headers['etag'].removeprefix('W/')}"
+    return Response(packed, answer.status_code, headers)
 
 
 def _target(request: Request) -> str:

@@ -22,6 +22,7 @@ from menulens.local.front_door import COMMENT
 PASSWORD = "Cold-noodles-24"
 CSP = "default-src 'none'; script-src 'self'"
 PHOTO = bytes(range(256)) * 64
+LONG = b"export const words = ['sushi', 'ramen'];\n" * 200
 GROUPS = ("annotators", "owners")
 _HANDLER = """
 import base64, json
@@ -162,6 +163,7 @@ def _page(s3: Any, client_id: str) -> str:
     for key, kind, body in (
         ("index.html", "text/html; charset=utf-8", b"<!doctype html><title>portal</title>"),
         ("app/main.js", "text/javascript", b"export {};"),
+        ("app/long.js", "text/javascript", LONG),
         ("config.json", "application/json", json.dumps(config).encode()),
     ):
         s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=kind)

@@ -61,6 +61,20 @@ def should_serve_the_page_with_the_headers_of_its_policy(portal: SmallPortal) ->
     assert httpx.get(f"{portal.url}/no/such/file", trust_env=False).status_code in (403, 404)
 
 
+def should_compress_long_texts_of_the_page_as_cloudfront_does(portal: SmallPortal) -> None:
+    url, packed = f"{portal.url}/app/long.js", {"Accept-Encoding": "gzip"}
+    answer = httpx.get(url, headers=packed, trust_env=False)
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < len(small_portal.LONG) / 5
+    assert answer.content == small_portal.LONG
+    assert answer.headers["content-security-policy"] == small_portal.CSP
+    again = httpx.get(url, headers={**packed, "If-None-Match": answer.headers["etag"]}, trust_env=False)
+    assert (again.status_code, again.content) == (304, b"")
+    plain = httpx.get(url, headers={"Accept-Encoding": "identity"}, trust_env=False)
+    assert "content-encoding" not in plain.headers
+    assert "content-encoding" not in httpx.get(f"{portal.url}/", headers=packed, trust_env=False).headers
+
+
 def should_carry_requests_to_the_api_and_bytes_back(portal: SmallPortal) -> None:
     token = portal.browser().run(portal.member(*small_portal.GROUPS), PASSWORD).access
     told = httpx.post(
