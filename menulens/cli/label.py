@@ -20,6 +20,8 @@ from menulens.cli import _label_show as show
 from menulens.cli._label_add import add
 from menulens.cli._label_app import FAILURES, Environment, JobName, app, err, fail, out
 from menulens.cli._label_cloud import Labeling, open_labeling
+from menulens.cli.audit import audit
+from menulens.cli.automate import automate
 from menulens.portal import blocking, decisions, gold, jobs, review, stats, verify, work
 from menulens.portal.model import Job, PortalError
 
@@ -217,5 +219,7 @@ def gold_items(
 
 
 app.command("add")(add)
+app.command("automate")(automate)
+app.command("audit")(audit)
 app.command("import")(exchange.import_labels)
 app.command("export")(exchange.export_labels)

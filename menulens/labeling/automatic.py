@@ -9,7 +9,7 @@ four looks at 5 % each, a batch over the limit passes far more often than that. 
 fixed numbers of probes in an order drawn beforehand, and share the error rate evenly among them (alpha spending with
 Bonferroni's inequality; Pocock 1977 for equal shares); batches of one job share it as ``6 / (π² batch²)``, whose sum is
 1. Each bound is exact (Clopper & Pearson 1934). A confidence sequence (Howard et al. 2021) would allow a look at any
-moment, for a third more probes in the usual case; the portal has no use for that.
+moment; a command that is run now and then has no use for that.
 """
 
 from __future__ import annotations
