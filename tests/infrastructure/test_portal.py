@@ -136,6 +136,31 @@ def should_describe_a_table_that_the_service_takes() -> None:
     assert ParamValidator().validate(table.definition("menulens-local-labeling"), shape).generate_report() == ""
 
 
+@pytest.mark.parametrize(
+    ("kind", "service", "operation"),
+    [
+        ("AWS::ApiGatewayV2::Authorizer", "apigatewayv2", "CreateAuthorizer"),
+        ("AWS::ApiGatewayV2::Integration", "apigatewayv2", "CreateIntegration"),
+        ("AWS::ApiGatewayV2::Route", "apigatewayv2", "CreateRoute"),
+        ("AWS::Cognito::UserPoolClient", "cognito-idp", "CreateUserPoolClient"),
+        ("AWS::Cognito::UserPoolDomain", "cognito-idp", "CreateUserPoolDomain"),
+        ("AWS::Cognito::UserPoolGroup", "cognito-idp", "CreateGroup"),
+        ("AWS::Lambda::EventInvokeConfig", "lambda", "PutFunctionEventInvokeConfig"),
+        ("AWS::Lambda::EventSourceMapping", "lambda", "CreateEventSourceMapping"),
+    ],
+)
+def should_ask_services_for_what_their_models_take(
+    resources: Resources, kind: str, service: str, operation: str
+) -> None:
+    shape = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+    found = resources(kind)
+    assert found
+    for name, properties in found.items():
+        asked = {key: value for key, value in properties.items() if key != "Tags"}
+        assert set(asked) <= set(shape.members), name
+        assert ParamValidator().validate(asked, shape).generate_report() == "", name
+
+
 def should_keep_the_page_private_to_its_distribution(resources: Resources) -> None:
     found = only(resources, "AWS::CloudFront::Distribution")["DistributionConfig"]
     assert found["Comment"] == "menulens-local-portal"
