@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,11 +13,11 @@ from menulens.cli._label_cloud import open_labeling
 from menulens.cli._photos import open_room
 from menulens.cli.automate import ModelVersion, groups_of, vectors_of
 from menulens.cloud import CloudError
-from menulens.labeling.audit import between
-from menulens.labeling.prediction import TooFewLabelsError
-from menulens.portal import audits, reading
-from menulens.portal.audits import Corrected, Found
+from menulens.portal import reading
 from menulens.portal.model import Job
+
+if TYPE_CHECKING:
+    from menulens.portal.audits import Corrected, Found
 
 SHOWN = 20
 
@@ -33,6 +33,10 @@ def audit(  # noqa: PLR0917 (typer reads the options from the signature)
     environment: Environment = "local",
 ) -> None:
     """Find labels that are likely wrong, and have people look at them again."""
+    # cleanlab and scikit-learn take seconds to import; help is to come fast.
+    from menulens.labeling.prediction import TooFewLabelsError  # noqa: PLC0415
+    from menulens.portal import audits  # noqa: PLC0415
+
     try:
         labeling = open_labeling(environment)
         if apply:
@@ -69,6 +73,8 @@ def _show_suspects(job: Job, found: Found) -> None:
 
 
 def _show_changes(job: Job, corrected: Corrected) -> None:
+    from menulens.labeling.audit import between  # noqa: PLC0415
+
     out.print(
         f"{corrected.reviewed:,} labels of {corrected.job} were looked at again, {len(corrected.changes):,} changed, "
         f"{corrected.unanswered:,} are not settled yet."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 import typer
@@ -13,9 +13,10 @@ from menulens.cli._label_cloud import open_labeling
 from menulens.cli._photos import open_room
 from menulens.cloud import Cloud, CloudError
 from menulens.core.split import grouper
-from menulens.portal import automation
-from menulens.portal.automation import Report
 from menulens.search.store import StoredVectors, photo_key
+
+if TYPE_CHECKING:
+    from menulens.portal.automation import Report, Vectors
 
 Array = np.ndarray[Any, Any]
 
@@ -42,6 +43,8 @@ def automate(
     environment: Environment = "local",
 ) -> None:
     """Do what is due for a job's machine labels, and report it; run it again as people go on labeling."""
+    from menulens.portal import automation  # noqa: PLC0415 (scikit-learn takes seconds to import; help is to come fast)
+
     try:
         labeling = open_labeling(environment)
         stored = open_room(environment).vectors(model_version)
@@ -62,7 +65,7 @@ def automate(
         out.print(line, soft_wrap=True)
 
 
-def vectors_of(stored: StoredVectors) -> automation.Vectors:
+def vectors_of(stored: StoredVectors) -> Vectors:
     """Return what finds the vectors of photos among those that are stored."""
 
     def found(photos: Sequence[str]) -> dict[str, Array]:
