@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from menulens.cloud import Cloud, connect
 from menulens.core import names
-from menulens.portal import jobs
+from menulens.portal import jobs, members, work
 from menulens.portal.context import Portal, portal_of
-from menulens.portal.model import Job
+from menulens.portal.model import Job, Person
 from menulens.settings import settings_of
 
 _LOOK_SECONDS: Final = 0.5
@@ -41,12 +42,30 @@ class Labeling:
     cloud: Cloud
     portal: Portal
 
+    def addresses(self) -> Mapping[str, str]:
+        """Return the e-mail addresses of members and owners, by id; none where the user pool can't be read."""
+        environment = self.cloud.settings.environment
+        client, name = self.cloud.client("cognito-idp"), f"{names.prefix(environment)}-annotators"
+        try:
+            pages = client.get_paginator("list_user_pools").paginate(MaxResults=60)
+            pool = next((one["Id"] for page in pages for one in page["UserPools"] if one["Name"] == name), None)
+        except (BotoCoreError, ClientError):
+            pool = None  # a role without this permission sees ids
+        groups = [names.annotators(environment), names.owners(environment)]
+        return members.names(client, pool, groups) if pool else {}
+
     def start(self, machine: names.Machine, given: Mapping[str, Any]) -> str:
         """Start a state machine and return the execution's ARN."""
         started = self.cloud.client("stepfunctions").start_execution(
             stateMachineArn=self.cloud.state_machine_arn(machine), input=json.dumps(given, ensure_ascii=False)
         )
         return str(started["executionArn"])
+
+    def people(self, job: str) -> list[Person]:
+        """Return everybody who has had work of a job, called by their addresses."""
+        called = self.addresses()
+        known = work.people(self.portal, job)
+        return [replace(one, name=called.get(one.id) or one.name) for one in known]
 
     def opened(self, execution: str, told: Callable[[str], None]) -> Job:
         """Wait until an execution of ``label`` has opened its job, and return it.

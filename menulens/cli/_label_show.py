@@ -55,7 +55,8 @@ def people(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         out.print("Nobody has had work of this job.")
         return
-    table = Table("person", "name")
+    table = Table()
+    table.add_column("person", overflow="fold", ratio=1)
     for heading in ("answers", "agreement", "gold", "seconds", "holds"):
         table.add_column(heading, justify="right")
     table.add_column("")
@@ -65,7 +66,7 @@ def people(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         pace = "" if row["median_seconds"] is None else f"{row['median_seconds']:.1f}"
         state = f"blocked ({row['blocked_reason']})" if row["blocked"] else ""
         table.add_row(
-            escape(row["person"]), escape(row["name"]), f"{row['answers']:,}", agreed, gold_told, pace,
+            escape(row["name"]), f"{row['answers']:,}", agreed, gold_told, pace,
             str(row["held"]), escape(state),
         )  # fmt: skip
     out.print(table)

@@ -84,13 +84,14 @@ def status(
 ) -> None:
     """Show jobs, or how one is going."""
     try:
-        portal = open_labeling(environment).portal
+        labeling = open_labeling(environment)
+        portal = labeling.portal
         if job is None:
             show.job_list(out, [(one, jobs.progress(portal, one)) for one in jobs.list_jobs(portal)])
             return
         found = jobs.get(portal, job)
         counted = stats.look(jobs.items(portal, found), found.created_at)
-        people = stats.annotators(counted, work.people(portal, job), portal.clock())
+        people = stats.annotators(counted, labeling.people(job), portal.clock())
         show.job(out, found, counted, jobs.progress(portal, found), portal.clock())
         show.people(out, people)
     except FAILURES as error:
@@ -173,9 +174,10 @@ def people(  # noqa: PLR0917 (typer reads the options from the signature)
 ) -> None:
     """Show who labels, or change who gets work; a person is named by id or by name."""
     try:
-        portal = open_labeling(environment).portal
+        labeling = open_labeling(environment)
+        portal = labeling.portal
         found = jobs.get(portal, job)
-        known = work.people(portal, job)
+        known = labeling.people(job)
         for wanted, change in ((block, "block"), (unblock, "unblock"), (release, "release")):
             if wanted is None:
                 continue
@@ -189,7 +191,7 @@ def people(  # noqa: PLR0917 (typer reads the options from the signature)
             else:
                 out.print(f"{work.release(portal, found, person.id, person.held)} leases handed back")
         counted = stats.look(jobs.items(portal, found), found.created_at)
-        show.people(out, stats.annotators(counted, work.people(portal, job), portal.clock()))
+        show.people(out, stats.annotators(counted, labeling.people(job), portal.clock()))
     except FAILURES as error:
         raise fail(error) from None
 
