@@ -89,7 +89,7 @@ function inside(element, event) {
 
 let toastTimer;
 
-/** Say something in passing; `action` is {label, run}. It leaves by itself unless it has an action. */
+/** Say something in passing; `action` is {label, run}. It leaves by itself, with an action later. */
 export function toast(text, action = null, seconds = 5) {
   document.querySelector(".toast")?.remove();
   clearTimeout(toastTimer);
@@ -99,4 +99,5 @@ export function toast(text, action = null, seconds = 5) {
   }
   document.body.append(box);
   toastTimer = setTimeout(() => box.remove(), (action ? 3 : 1) * seconds * 1000);
+  return box;
 }

@@ -86,6 +86,7 @@ export class Feed extends EventTarget {
     const unchanged = task.answer?.id === answer.id;
     this.next = rest;
     this.done = [...old.slice(forgotten.length), answered];
+    if (!unchanged) this.#outbox.adding();
     this.#changed(); // the next photo is shown while this answer is written
     try {
       await this.#store.write({
@@ -98,9 +99,10 @@ export class Feed extends EventTarget {
       this.next = [task, ...this.next];
       this.done = before;
       throw error;
+    } finally {
+      if (!unchanged) this.#outbox.added();
     }
     for (const one of forgotten) this.#release(one.item);
-    if (!unchanged) this.#outbox.added();
     this.fill();
   }
 

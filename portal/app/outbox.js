@@ -17,6 +17,7 @@ export class Outbox extends EventTarget {
   #running = null;
   #wait = FIRST_WAIT;
   #timer;
+  #writing = 0;
   count = 0;
   online = true;
 
@@ -36,8 +37,16 @@ export class Outbox extends EventTarget {
     return this.#running;
   }
 
-  /** Count anew after an answer was queued, and send it. */
+  /** An answer is being written to the queue: from now on it counts as unsent. */
+  adding() {
+    this.#writing += 1;
+    this.count += 1;
+    this.#changed();
+  }
+
+  /** The answer is in the queue (or could not be written): count anew and send what there is. */
   async added() {
+    this.#writing -= 1;
     await this.#recount();
     if (this.#running) await this.#running;
     return this.flush();
@@ -125,7 +134,7 @@ export class Outbox extends EventTarget {
   }
 
   async #recount() {
-    this.count = await this.#store.unsentCount(this.#person);
+    this.count = this.#writing + (await this.#store.unsentCount(this.#person));
     this.#changed();
   }
 

@@ -37,6 +37,7 @@ export class Work {
   #hard = null;
   #direction = null;
   #answeredAt = null;
+  #note = null; // "read the rules", until the first answer
   #examples = new Map();
   #listeners = new AbortController();
   #letGo = null;
@@ -111,7 +112,7 @@ export class Work {
       this.#jobAt = Date.now();
       await this.#store.keep(this.#key("job"), job);
       this.#relabel();
-      if (first && pick(job, "rules")) toast(t("rules.first"), { label: t("rules.read"), run: () => this.#rules() });
+      if (first && pick(job, "rules")) this.#note = toast(t("rules.first"), { label: t("rules.read"), run: () => this.#rules() });
     } catch (error) {
       if (error instanceof SignInNeededError) this.#signIn();
       else if (!(error instanceof UnreachableError)) this.#fail(error);
@@ -274,6 +275,7 @@ export class Work {
     };
     const step = body.kind === "skip" ? 0 : 1;
     this.#busy = true;
+    this.#note?.remove();
     this.#direction = direction;
     this.#answeredAt = Math.min(at, now);
     this.#leaveHard();
