@@ -196,10 +196,12 @@ class Site:
             assert time.monotonic() < deadline, f"{job}: labeling takes longer than {seconds:.0f} s"
             asked = 0
             for person in self.members:
-                if answers := self.answers(person, job, truth, 10 if until is None else 5):
+                if until is not None and self.job(job)["done"] >= until:
+                    break
+                if answers := self.answers(person, job, truth, 10 if until is None else 3):
                     asked += len(answers)
                     accepted += sum(one["status"] == "accepted" for one in person.record(job, answers))
-            if not asked:
+            if not asked and until is None:
                 if self.job(job)["state"] in ("complete", "stopped"):
                     break
                 time.sleep(0.3)
