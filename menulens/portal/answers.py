@@ -11,7 +11,7 @@ from menulens.portal import entries, keys
 from menulens.portal import skills as skills_
 from menulens.portal.context import Portal
 from menulens.portal.model import Answer, Item, Job, Person, PortalError, iso
-from menulens.portal.settling import counts, judged, wanted
+from menulens.portal.settling import counts, freed, judged, wanted
 from menulens.portal.table import ConditionError, Put, TableError, Update, Write
 
 ANNOTATOR_BLOCKED: Final = "AnnotatorBlocked"
@@ -114,7 +114,7 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
     before = _before(it, who.id, sent)
     now = portal.clock()
     answer = replace(sent, leased_at=iso(it.leases[who.id][0]), recorded_at=iso(now))
-    after = judged(it.with_(answers={**it.answers, who.id: answer}), job, skills_.current(portal, job.name))
+    after = freed(it, judged(it.with_(answers={**it.answers, who.id: answer}), job, skills_.current(portal, job.name)))
     blocked = _blocked(job, person, it, before, answer)
     try:
         portal.table.transact(
@@ -191,7 +191,7 @@ def _gold_change(it: Item, before: Answer | None, answer: Answer) -> tuple[int, 
 
 def _item_write(job: Job, it: Item, after: Item, now: float) -> Write:
     changed = after.to_json()
-    fields = ("answers", "state", "label", "posterior", "settler", "reason", "version")
+    fields = ("answers", "leases", "state", "label", "posterior", "settler", "reason", "version")
     queue = keys.queue_of(after, wanted=wanted(after, job.options), now=now)
     return Update(
         keys.item(job.name, it.id),

@@ -12,7 +12,7 @@ from menulens.portal.context import Portal
 from menulens.portal.entries import Kind
 from menulens.portal.model import ENDED, Item, Job, PortalError, item_id
 from menulens.portal.reading import count, get, get_item
-from menulens.portal.settling import Skills, counts, judged, wanted
+from menulens.portal.settling import Skills, counts, freed, judged, wanted
 from menulens.portal.table import ConditionError, Delete, Put, TableError, Update, Write
 
 _ATTEMPTS: Final = 25
@@ -254,7 +254,7 @@ def _change(
 ) -> Item:
     for _ in range(_ATTEMPTS):
         job, it = get(portal, name), get_item(portal, name, item)
-        after = changed(job, it)
+        after = freed(it, changed(job, it))
         now = portal.clock()
         body = {
             "item": item,

@@ -86,6 +86,13 @@ def _outcome(it: Item, job: Job, skills: Skills) -> tuple[ItemState, str, int | 
     return "open", "", label, posterior
 
 
+def freed(before: Item, after: Item) -> Item:
+    """Return an item that is open again without its leases: who held it has been told that it is settled."""
+    if before.state == "open" or after.state != "open":
+        return after
+    return replace(after, leases={person: (begin, 0.0) for person, (begin, _) in after.leases.items()})
+
+
 def counts(before: Item | None, after: Item) -> dict[str, int]:
     """Return by how much a job's counters change when an item becomes another."""
     done = (after.state != "open") - (before is not None and before.state != "open")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
@@ -75,7 +75,7 @@ def lease(
     now = portal.clock()
     taken, stale = _theirs(portal, job, person, now=now, limit=limit, have=have)
     if stale:
-        portal.table.write(Update(keys.person(job.name, person_id), take={"held": stale}))
+        _forget(portal, job, person, stale)
     room = min(limit - len(taken), MOST_HELD - (len(person.held) - len(stale)))
     if room > 0:
         known = {*have, *person.held, *(it.id for it in taken)}
@@ -85,6 +85,16 @@ def lease(
         taken += fresh.work(room - sum(it.gold is not None for it in taken))
         _random.shuffle(taken)
     return Leased(tuple(taken), person)
+
+
+def _forget(portal: Portal, job: Job, person: Person, stale: frozenset[str]) -> None:
+    """Take names from a person's entry, unless it was changed since it was read: the next request does it then."""
+    try:
+        portal.table.write(
+            Update(keys.person(job.name, person.id), take={"held": stale}, when={"last_at": person.last_at})
+        )
+    except ConditionError:
+        return
 
 
 def release(portal: Portal, job: Job, person_id: str, item_ids: Iterable[str]) -> int:
@@ -172,26 +182,34 @@ class _Fresh:
     def _take(self, ids: list[str], limit: int, *, given: str = "") -> list[Item]:
         """Lease up to ``limit`` of some items.
 
-        The person's entry names an item before the item names the person: a kill in between leaves a name too many,
-        which the next call takes away, and never a lease that nobody knows of.
+        An item names the person in the same transaction in which the person's entry names the item: what one request
+        leases, another of the same person can't take for a name without a lease.
         """
         job, person = self._job, self._person
         entries = self._portal.table.get_many(keys.item(job.name, item_id) for item_id in ids)
         found = {entry[SK]: Item.from_json(entry) for entry in entries.values()}
         free = [found[one] for one in ids if one in found and self._is_free(found[one])][:limit]
-        if not free:
-            return []
-        names = frozenset(it.id for it in free)
-        add = {"held": names, **({given: names} if given else {})}
-        set_ = {"name": self._name or person.name, "last_at": iso(self._now)}
-        self._portal.table.write(Update(keys.person(job.name, person.id), set=set_, add=add))
-        self._known |= names
-        taken = []
-        for it in free:
-            leased = it.with_(leases={**it.leases, person.id: (self._now, self._now + _span(job))})
-            if _write(self._portal, job, it, leased, self._now):
-                taken.append(leased)
-        return taken
+        taken = [it.with_(leases={**it.leases, person.id: (self._now, self._now + _span(job))}) for it in free]
+        self._known |= {it.id for it in taken}
+        if not taken or self._write(free, taken, given):
+            return taken
+        # Others were faster with some of them: take what is left one by one.
+        return [after for it, after in zip(free, taken, strict=True) if self._write([it], [after], given)]
+
+    def _write(self, before: Sequence[Item], after: Sequence[Item], given: str) -> bool:
+        """Write leases of items, all or none; none if one of the items was changed meanwhile."""
+        names = frozenset(it.id for it in after)
+        person = Update(
+            keys.person(self._job.name, self._person.id),
+            set={"name": self._name or self._person.name, "last_at": iso(self._now)},
+            add={"held": names, **({given: names} if given else {})},
+        )
+        leases = [_lease(self._job, was, it, self._now) for was, it in zip(before, after, strict=True)]
+        try:
+            self._portal.table.transact([person, *leases])
+        except ConditionError:
+            return False
+        return True
 
     def _is_free(self, it: Item) -> bool:
         if self._person.id in it.answers:
@@ -206,12 +224,17 @@ def _span(job: Job) -> float:
     return float(job.options.lease_seconds)
 
 
-def _write(portal: Portal, job: Job, before: Item, after: Item, now: float) -> bool:
-    """Write an item's leases, unless it was changed meanwhile."""
+def _lease(job: Job, before: Item, after: Item, now: float) -> Update:
+    """Return the write of an item's leases."""
     queue = keys.queue_of(after, wanted=wanted(after, job.options), now=now)
     change = {"leases": {person: list(span) for person, span in after.leases.items()}, "version": after.version}
+    return Update(keys.item(job.name, after.id), set=change | queue, when={"version": before.version})
+
+
+def _write(portal: Portal, job: Job, before: Item, after: Item, now: float) -> bool:
+    """Write an item's leases, unless it was changed meanwhile."""
     try:
-        portal.table.write(Update(keys.item(job.name, after.id), set=change | queue, when={"version": before.version}))
+        portal.table.write(_lease(job, before, after, now))
     except ConditionError:
         return False
     return True
