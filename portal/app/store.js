@@ -42,19 +42,26 @@ export class Store {
 
   /** Write tasks, drop tasks, queue an answer and keep values: all of it, or nothing. */
   async write({ put = [], drop = [], answer = null, keep = {} }) {
-    let change;
+    let change = null;
+    let over = false;
     try {
       change = this.#database.transaction(["outbox", "tasks", "kept"], "readwrite", { durability: "strict" });
       const done = new Promise((resolve, reject) => {
         change.addEventListener("complete", resolve);
-        change.addEventListener("abort", () => reject(change.error));
+        change.addEventListener("abort", () => {
+          over = true;
+          reject(change.error);
+        });
       });
+      done.catch(() => {}); // told below, by the await or by what was refused at once
       for (const task of put) change.objectStore("tasks").put(task);
       for (const task of drop) change.objectStore("tasks").delete([task.person, task.job, task.item]);
       if (answer) change.objectStore("outbox").add(answer);
       for (const [key, value] of Object.entries(keep)) change.objectStore("kept").put(value, key);
       await done;
     } catch (error) {
+      // What was refused at once has not ended the change: without this, the rest of it would be kept.
+      if (change && !over) change.abort();
       throw new StorageError(error);
     }
   }

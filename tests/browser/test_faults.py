@@ -181,6 +181,22 @@ def should_refuse_to_work_where_no_answer_would_be_safe(contract: ContractDesk, 
         expect(one.page.get_by_role("alert")).to_contain_text("can't keep answers")
 
 
+def should_say_so_and_show_the_photo_again_when_an_answer_can_not_be_kept(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
+    job = contract.photos(pictures[:4])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.page.evaluate("IDBObjectStore.prototype.add = () => { throw new DOMException('full', 'Quota'); }; null")
+        one.tap(one.category("Meal"))
+        expect(one.page.get_by_role("alert")).to_contain_text("can't keep answers")
+        assert one.count == 0
+        one.tap(one.page.get_by_role("button", name="Try again"))
+        one.label("Drink")
+        one.sent()
+    assert [(answer["item"], answer["category"]) for answer in contract.answers(job)] == [("0000000", "drink")]
+
+
 def should_open_without_a_network_once_it_was_there(
     contract: ContractDesk, opens: Opens, pictures: list[Photo]
 ) -> None:
