@@ -14,6 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from menulens.labeling import agreement
 from menulens.portal import blocking, callers, gold, jobs, photos, stats, verify, work
 from menulens.portal import owner_models as models
+from menulens.portal import owner_requests as requests
 from menulens.portal.context import Portal
 from menulens.portal.model import Category, Job, Person, PortalError
 from menulens.portal.owner_desk import Desk
@@ -146,7 +147,7 @@ def list_jobs() -> models.Jobs:
 
 
 @route(app, "POST", "", "Ask people about photos: start the state machine that opens a job")
-def create(body: models.NewJob) -> models.Started:
+def create(body: requests.NewJob) -> models.Started:
     """Start a job; its display copies are made before it opens."""
     return models.Started(execution=desk().start("label", body.model_dump(exclude_none=True)))
 
@@ -254,7 +255,7 @@ def snapshot(job: JobPath) -> models.Started:
 
 
 @route(app, "POST", "/<job>/items", "Add photos to a job that is there")
-def add_items(job: JobPath, body: models.NewItems) -> models.Done:
+def add_items(job: JobPath, body: requests.NewItems) -> models.Done:
     """Add the lines of a manifest in the bucket of labels."""
     for place in (body.manifest, body.display or body.manifest):
         if parse_s3_uri(place).bucket != desk().portal.labels_bucket:
@@ -278,13 +279,13 @@ def check_log(job: JobPath) -> models.Verified:
 
 
 @route(app, "POST", "/<job>/categories", "Add a category")
-def add_category(job: JobPath, body: models.NewCategory) -> models.Categories:
+def add_category(job: JobPath, body: requests.NewCategory) -> models.Categories:
     """Add a category at the end: answers keep their meaning."""
     return _shown(jobs.add_category(desk().portal, job, Category(**body.model_dump())))
 
 
 @route(app, "PATCH", "/<job>/categories/<key>", "Rename a category or change what is said of it")
-def change_category(job: JobPath, key: CategoryPath, body: models.CategoryChange) -> models.Categories:
+def change_category(job: JobPath, key: CategoryPath, body: requests.CategoryChange) -> models.Categories:
     """Change a category; answers keep its index and so their meaning."""
     given = body.model_dump(exclude_none=True)
     if "example" in given:
@@ -301,7 +302,7 @@ def _shown(job: Job) -> models.Categories:
 
 
 @route(app, "POST", "/<job>/release", "Hand back the leases of a person")
-def release(job: JobPath, body: models.Leaver) -> models.Released:
+def release(job: JobPath, body: requests.Leaver) -> models.Released:
     """Hand back what someone who left has on their device; what they answer later is still theirs."""
     found = desk().job(job)
     held = work.person_of(desk().portal, job, body.person).held
@@ -309,7 +310,7 @@ def release(job: JobPath, body: models.Leaver) -> models.Released:
 
 
 @route(app, "POST", "/<job>/people/<person>/block", "Give a person no more work of a job")
-def block(job: JobPath, person: PersonPath, body: models.Why) -> models.Blocked:
+def block(job: JobPath, person: PersonPath, body: requests.Why) -> models.Blocked:
     """Block a person: what they hold goes to others, what they said stays."""
     return _person(job, blocking.block(desk().portal, desk().job(job), person, body.reason))
 

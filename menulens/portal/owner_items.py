@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from menulens.portal import decisions, gold, groups, jobs, rejected, review
 from menulens.portal import owner_models as models
+from menulens.portal import owner_requests as requests
 from menulens.portal.model import Item, Job
 from menulens.portal.owner_desk import Desk
 from menulens.portal.owner_routes import After, ItemPath, JobPath, Limit, Start, route
@@ -37,7 +38,7 @@ def show_review(
 
 
 @route(router, "POST", "/<job>/review", "Decide what an item is")
-def decide(job: JobPath, body: models.Decision) -> models.Decided:
+def decide(job: JobPath, body: requests.Decision) -> models.Decided:
     """Settle an item, with a category or without one, or have people asked once more; the decision goes to the log."""
     at, found = desk(), desk().job(job)
     review.item_of(at.portal, found, body.item, body.version)
@@ -85,7 +86,7 @@ def show_gold(job: JobPath) -> models.Items:
 
 
 @route(router, "PUT", "/<job>/gold/<item>", "Mark an item as known")
-def mark(job: JobPath, item: ItemPath, body: models.Known) -> models.ItemView:
+def mark(job: JobPath, item: ItemPath, body: requests.Known) -> models.ItemView:
     """Mark an item: it is mixed in unseen, and tells how often people are right."""
     found = desk().job(job)
     index = review.category_index(found, body.category)
@@ -113,7 +114,7 @@ def show_groups(job: JobPath, limit: Limit = 20, after: After = "") -> models.Gr
 
 
 @route(router, "POST", "/<job>/groups/<item>/split", "Split photos off a group")
-def split(job: JobPath, item: ItemPath, body: models.Split) -> models.Groups:
+def split(job: JobPath, item: ItemPath, body: requests.Split) -> models.Groups:
     """Split photos off: each becomes an item that people are asked about. Returns what is left of the group."""
     at, found = desk(), desk().job(job)
     lines = groups.leaving(review.item_of(at.portal, found, item), body.lines)
