@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final
 
 from menulens.portal import keys
 from menulens.portal.context import Portal
@@ -89,10 +89,9 @@ def lease(
 
 def _forget(portal: Portal, job: Job, person: Person, stale: frozenset[str]) -> None:
     """Take names from a person's entry, unless it was changed since it was read: the next request does it then."""
+    as_read: dict[str, Any] = {"when": {"last_at": person.last_at}} if person.last_at else {"absent": ["last_at"]}
     try:
-        portal.table.write(
-            Update(keys.person(job.name, person.id), take={"held": stale}, when={"last_at": person.last_at})
-        )
+        portal.table.write(Update(keys.person(job.name, person.id), take={"held": stale}, **as_read))
     except ConditionError:
         return
 

@@ -83,7 +83,7 @@ def should_lose_and_double_no_answer_when_the_api_is_killed_at_any_request(room:
     assert not whole.killed
     assert len(whole.said) == 3
     writes = [one for one in whole.requests if "TransactWrite" in one]
-    assert len(writes) == 3
+    assert len(writes) == 4, "a lease and three answers"
     killed = 0
     for nth, moment in moments(len(whole.requests)):
         person, sent = any_work(room)
