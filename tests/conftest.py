@@ -8,11 +8,18 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the processor are no result of a test
 
 TESTS = Path(__file__).parent
+CLOUD = "end_to_end"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares a local cloud, or a synthesized app, on one worker."""
+    """Keep what shares a local cloud, or a synthesized app, on one worker; what takes longest begins first."""
     for item in items:
-        parts = item.path.relative_to(TESTS).parts
-        group = parts[0] if parts[0] in ("end_to_end", "infrastructure") else "/".join(parts)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _group(item) != CLOUD)
+
+
+def _group(item: pytest.Item) -> str:
+    parts = item.path.relative_to(TESTS).parts
+    if parts[0] == CLOUD or item.name.endswith("[deployed]"):
+        return CLOUD
+    return parts[0] if parts[0] == "infrastructure" else "/".join(parts)
