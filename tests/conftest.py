@@ -11,6 +11,7 @@ TESTS = Path(__file__).parent
 CLOUD = "end_to_end"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what shares a local cloud, or a synthesized app, on one worker; what takes longest begins first."""
     for item in items:
