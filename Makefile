@@ -79,11 +79,11 @@ check: setup ## Format, lint, types, import rules, synth with cdk-nag, cfn-lint,
 
 .PHONY: unit
 unit: setup ## Run the unit tests (under a minute)
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup tests/unit
+	$(PYTHON) -m pytest --numprocesses 2 tests/unit
 
 .PHONY: test
 test: setup ## Run every test
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup
+	$(PYTHON) -m pytest --numprocesses 2
 
 .PHONY: bench
 bench: setup .venv-bench/.ready ## Measure every speed that the README states, beside its peers

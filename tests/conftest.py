@@ -1,26 +1,37 @@
 """Tests run on two workers: the ones that share something costly stay together."""
 
 import os
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the processor are no result of a test
 
-TESTS = Path(__file__).parent
 CLOUD = "end_to_end"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares a local cloud, or a synthesized app, on one worker; what takes longest begins first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _group(item) != CLOUD)
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: _group(item.nodeid) != CLOUD)
 
 
-def _group(item: pytest.Item) -> str:
-    parts = item.path.relative_to(TESTS).parts
-    if parts[0] == CLOUD or item.name.endswith("[deployed]"):
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Give each group to one worker, in the order of the tests."""
+    config.option.loadscopereorder = False
+    return _ByGroup(config, log)
+
+
+class _ByGroup(LoadScopeScheduling):
+    # xdist's own groups need node ids that pytest 9.2 no longer lets it change.
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+def _group(nodeid: str) -> str:
+    """Return what a test is kept together with: those of one local cloud, of one synthesized app, or of one file."""
+    file = nodeid.partition("::")[0]
+    room = PurePosixPath(file).parts[1]
+    if room == CLOUD or nodeid.endswith("[deployed]"):
         return CLOUD
-    return parts[0] if parts[0] == "infrastructure" else "/".join(parts)
+    return room if room == "infrastructure" else file
