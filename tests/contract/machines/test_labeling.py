@@ -163,7 +163,7 @@ def should_check_a_manifest_line_by_line(room: Room) -> None:
     made = room.prepare(manifest=place)
     assert list(room.storage.lines(made["input_manifest"])) == [lines[0].encode()]
     found = room.card(made)
-    assert found["reasons"] == {"duplicate": 1, "missing": 1, "no-source-ref": 2, "not-ours": 1}
+    assert found["reasons"] == {"duplicate": 1, "missing": 1, "mixed": 1, "no-source-ref": 1, "not-ours": 1}
     assert found["records"] == len(lines)
 
 
