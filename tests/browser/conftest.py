@@ -28,7 +28,7 @@ class Opens(Protocol):
     def __call__(self, kind: Any, **more: Any) -> AbstractContextManager[Device]: ...
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright runs an event loop here: no other test may find it
 def browser() -> Iterator[Browser]:
     """The browser."""
     with chromium() as one:

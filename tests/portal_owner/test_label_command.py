@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from menulens.cli import app
+from menulens.cli._label_app import out
 from menulens.core import names
 from menulens.local.config import ACCOUNT
 from menulens.portal import jobs, log, work
@@ -20,6 +21,7 @@ from menulens.portal.table import definition
 from .conftest import REGION, Maker, Session
 
 runner = CliRunner()
+out.width = 160  # no line is broken where a test reads it
 
 
 @pytest.fixture(scope="module")
