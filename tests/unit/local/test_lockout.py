@@ -30,9 +30,19 @@ def _fail(lockout: Lockout, times: int) -> None:
         lockout.failed("aki")
 
 
+def _locked(lockout: Lockout, name: str) -> bool:
+    try:
+        lockout.check(name)
+    except LockedError:
+        return True
+    return False
+
+
 def should_let_four_failures_pass(lockout: Lockout) -> None:
     _fail(lockout, 4)
-    lockout.check("aki")
+    assert not _locked(lockout, "aki")
+    _fail(lockout, 1)
+    assert _locked(lockout, "aki")
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(5, 1), (6, 2), (7, 4), (10, 32), (14, 512), (15, 900), (40, 900)])
@@ -48,14 +58,16 @@ def should_double_the_wait_up_to_fifteen_minutes(lockout: Lockout, clock: Clock,
 
 def should_forget_after_a_success_or_fifteen_quiet_minutes(lockout: Lockout, clock: Clock) -> None:
     _fail(lockout, 9)
+    assert _locked(lockout, "aki")
     lockout.succeeded("aki")
-    lockout.check("aki")
+    assert not _locked(lockout, "aki")
     _fail(lockout, 9)
     clock.now += 901
     lockout.failed("aki")
-    lockout.check("aki")
+    assert not _locked(lockout, "aki")
 
 
 def should_lock_one_name_and_not_another(lockout: Lockout) -> None:
     _fail(lockout, 9)
-    lockout.check("ben")
+    assert _locked(lockout, "aki")
+    assert not _locked(lockout, "ben")
