@@ -68,10 +68,11 @@ class Verified:
 
 def verify(portal: Portal, job: str) -> Verified:
     """Check a job's log: its chain, the end that the table knows, and each answer against the table."""
-    names = log.segments(portal, job)
-    found = [line for name in names for line in parse(name, log.read_segment(portal, job, name))]
+    # The end first: the log may grow meanwhile, and what was noted before the segments were listed is among them.
     known = portal.table.get(keys.head(job))
     head = (known["seq"], known["digest"]) if known else None
+    names = log.segments(portal, job)
+    found = [line for name in names for line in parse(name, log.read_segment(portal, job, name))]
     findings = [*check(found, head), *_unknown(portal, job, found)]
     return Verified(len(found), len(names), tuple(findings))
 

@@ -150,7 +150,8 @@ def should_lose_and_double_nothing_when_functions_are_killed_while_people_answer
             done.set()
         assert killing.result() > 0
     assert site.job(running)["answers"] == counted + acknowledged
-    assert site.owner.get(f"/api/owner/jobs/{running}/log/verify")["intact"]
+    verified = site.owner.get(f"/api/owner/jobs/{running}/log/verify")
+    assert verified["intact"], verified
 
 
 def should_lead_an_invited_person_from_the_mail_to_the_first_task(site: Site, running: str) -> None:

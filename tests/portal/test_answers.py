@@ -309,6 +309,25 @@ def should_seal_each_answer_once_when_many_seal_at_the_same_moment(room: Room, m
     assert written <= 33
 
 
+def should_find_nothing_in_a_log_that_grows_while_it_is_read(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = room.job(items=10, options=ONE)
+    person = Annotator(room, job.name)
+    person.label(limit=3)
+    log.seal(room.portal, job.name)
+    listed = log.segments
+
+    def list_then_grow(*given: str, **more: str) -> list[str]:
+        names = listed(*given, **more)
+        monkeypatch.setattr(log, "segments", listed)
+        person.label(limit=3)
+        assert log.seal(room.portal, job.name) == 3
+        return names
+
+    monkeypatch.setattr(log, "segments", list_then_grow)
+    assert verify.verify(room.portal, job.name).findings == ()
+    assert len(logged(room, job.name)) == 6
+
+
 def should_take_one_of_two_answers_that_have_one_id_and_come_at_once(room: Room) -> None:
     job = room.job(items=20, options=ONE)
     person = Annotator(room, job.name)
