@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,12 @@ class Tags:
 
 
 class Context:
-    """Settings, events, tags, and one lock over all records."""
+    """Settings, events, tags, a clock in seconds since 1970, and one lock over all records."""
 
-    def __init__(self, config: LocalConfig, events: Events) -> None:
+    def __init__(self, config: LocalConfig, events: Events, clock: Callable[[], float] = time.time) -> None:
         self.config = config
         self.events = events
+        self.clock = clock
         self.tags = Tags()
         self.lock = threading.RLock()
         self.ending = threading.Event()  # the cloud goes down: supervisors stop what they watch

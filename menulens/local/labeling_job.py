@@ -107,7 +107,8 @@ class LabelingJob(Job):
     def _follow(self, tasks: PortalTasks, log: JobLog) -> str:
         """Consolidate what people answer in the portal, until there is an end."""
         consolidation = Consolidation(self.context.config, self.request, self.arn, self.categories, self._output)
-        begun = written = time.time()
+        clock = self.context.clock
+        begun = written = clock()
         lifetime = self.human.get("TaskAvailabilityLifetimeInSeconds", _DEFAULT_LIFETIME)
         while True:
             self._take(tasks, consolidation, log)
@@ -116,11 +117,11 @@ class LabelingJob(Job):
                 return "Completed"
             if self.stopping.is_set() or self.context.ending.is_set() or tasks.ended or self._enough():
                 return "Stopped"
-            if time.time() - begun > lifetime:
+            if clock() - begun > lifetime:
                 raise JobFailedError(self._expired(lifetime))
-            if time.time() - written > _INTERMEDIATE_SECONDS:
+            if clock() - written > _INTERMEDIATE_SECONDS:
                 self._write_intermediate()
-                written = time.time()
+                written = clock()
             self.stopping.wait(_TICK_SECONDS)
 
     def _take(self, tasks: PortalTasks, consolidation: Consolidation, log: JobLog) -> None:

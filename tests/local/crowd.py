@@ -121,6 +121,15 @@ class Crowd:
         found: dict[str, Any] = wait_until(look)
         return found
 
+    def counted(self, name: str, labeled: int) -> None:
+        """Wait until a running job says that so many objects are labeled."""
+
+        def look() -> bool:
+            counters = self.sagemaker.describe_labeling_job(LabelingJobName=name)["LabelCounters"]
+            return bool(counters["TotalLabeled"] == labeled)
+
+        wait_until(look)
+
     def end(self, name: str) -> dict[str, Any]:
         self.sagemaker.stop_labeling_job(LabelingJobName=name)
         return self.status(name)

@@ -153,10 +153,10 @@ def should_fail_an_object_that_can_not_be_shown_and_ask_about_the_others(crowd: 
     assert "missing" in gone["category-metadata"]["failure-reason"]
 
 
-def should_fail_with_output_when_its_time_is_over(crowd: Crowd) -> None:
-    job = crowd.start(2, TaskAvailabilityLifetimeInSeconds=60)
-    expired = crowd.sagemaker.describe_labeling_job(LabelingJobName=job)
-    assert expired["HumanTaskConfig"]["TaskAvailabilityLifetimeInSeconds"] == 60
+def should_take_no_lifetime_under_a_minute(crowd: Crowd) -> None:
+    job = crowd.start(1, TaskAvailabilityLifetimeInSeconds=60)
+    described = crowd.sagemaker.describe_labeling_job(LabelingJobName=job)
+    assert described["HumanTaskConfig"]["TaskAvailabilityLifetimeInSeconds"] == 60
     with pytest.raises(ClientError, match="taskAvailabilityLifetimeInSeconds"):
         crowd.sagemaker.create_labeling_job(**crowd.request(any_name(), TaskAvailabilityLifetimeInSeconds=5))
     crowd.end(job)
