@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import uuid
 from collections.abc import Callable
@@ -64,13 +65,18 @@ class Integrations:
             raise hooks.execution_error("States.Runtime", f"sagemaker:{action} has no .sync integration.")
         name_key, status_key, get = self._jobs[action]
         job = get(params[name_key])
-        job.done.wait()
+        with hooks.when_stopped(lambda: self._stop(action, name_key, job.name)):
+            job.done.wait()
         described = to_milliseconds(
             self._service.call(f"Describe{action.removeprefix('create')}", {name_key: job.name})
         )
         if described[status_key] != "Completed":
             raise hooks.execution_error("States.TaskFailed", json.dumps(described, ensure_ascii=False))
         return described
+
+    def _stop(self, action: str, name_key: str, name: str) -> None:
+        with contextlib.suppress(ServiceError):  # it ended by itself
+            self._service.call(f"Stop{action.removeprefix('create')}", {name_key: name})
 
     def sdk(self, resource: str, params: dict[str, Any]) -> Any:
         """Run ``arn:aws:states:::aws-sdk:sagemaker:<action>``."""

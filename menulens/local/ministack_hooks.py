@@ -6,12 +6,15 @@ so its version is pinned exactly, :func:`check` says which one moved, and a test
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import http
 import inspect
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -86,7 +89,8 @@ def check() -> None:
     script = getattr(lambda_runtime, "_PYTHON_WORKER_SCRIPT", "")
     expect(_TRACE in script or _MARKED_TRACE in script, "lambda_runtime._PYTHON_WORKER_SCRIPT (traceback of an error)")
     expect(callable(getattr(responses, "set_request_account_id", None)), "responses.set_request_account_id")
-    for module, name, parameters in _PORTAL_FUNCTIONS:
+    expect(callable(getattr(getattr(stepfunctions, "_executions", None), "get", None)), "stepfunctions._executions")
+    for module, name, parameters in _WRAPPED_OR_CALLED:
         function = getattr(module, name, None)
         expect(_takes(getattr(function, "replaces", function), *parameters), f"{module.__name__}.{name}")
     if moved:
@@ -96,8 +100,13 @@ def check() -> None:
         )
 
 
-# What the labeling portal's front door needs: CloudFront's way to an origin, and Cognito's sign-in.
-_PORTAL_FUNCTIONS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
+# What stopping an execution needs, then what the labeling portal's front door needs: CloudFront's way to an origin, and
+# Cognito's sign-in.
+_WRAPPED_OR_CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
+    (stepfunctions, "_run_execution", ("exec_arn",)),
+    (stepfunctions, "_stop_execution", ("data",)),
+    (stepfunctions, "_fail_execution", ("execution", "error", "cause")),
+    (stepfunctions, "_add_event", ("execution", "event_type", "details")),
     (
         cloudfront,
         "_fetch_from_origin",
@@ -160,6 +169,89 @@ def execution_error(error: str, cause: str) -> Exception:
     """Return what an integration raises to fail its state by an error name and a cause."""
     raised: Exception = stepfunctions._ExecutionError(error, cause)
     return raised
+
+
+class ExecutionStoppedError(SystemExit):
+    """Ends what an execution's thread does, past every Retry and Catch; a SystemExit ends a thread without a word."""
+
+
+_execution: contextvars.ContextVar[str] = contextvars.ContextVar("execution", default="")
+_on_stop: dict[str, list[Callable[[], None]]] = {}
+_stops = threading.Lock()
+
+
+def stop_executions_tasks() -> None:
+    """Let a stopped execution reach the tasks that it waits for, and stay stopped.
+
+    MiniStack only notes that it is stopped: what it waits for goes on, and a task that fails later overwrites the note.
+    """
+    run, stop = stepfunctions._run_execution, stepfunctions._stop_execution
+    fail, add_event = stepfunctions._fail_execution, stepfunctions._add_event
+
+    def run_execution(exec_arn: str) -> None:
+        token = _execution.set(exec_arn)
+        try:
+            run(exec_arn)
+        except ExecutionStoppedError:
+            pass
+        finally:
+            _execution.reset(token)
+
+    def stop_execution(data: dict[str, Any]) -> Any:
+        answer = stop(data)
+        arn = str(data.get("executionArn"))
+        if _is_stopped(arn):
+            with _stops:
+                told = _on_stop.pop(arn, [])
+            for one in told:  # threads: the event loop waits for this answer
+                threading.Thread(target=contextvars.copy_context().run, args=(one,), daemon=True).start()
+        return answer
+
+    def fail_execution(execution: dict[str, Any], error: str, cause: str) -> None:
+        if execution["status"] == "RUNNING":
+            fail(execution, error, cause)
+
+    def add_event_while_running(execution: dict[str, Any], event_type: str, details: Any = None) -> None:
+        if execution.get("status") != "ABORTED" or event_type == "ExecutionAborted":
+            add_event(execution, event_type, details)
+
+    _replace(stepfunctions, "_add_event", add_event_while_running)
+    _replace(stepfunctions, "_run_execution", run_execution)
+    _replace(stepfunctions, "_stop_execution", stop_execution)
+    _replace(stepfunctions, "_fail_execution", fail_execution)
+
+
+def _is_stopped(arn: str) -> bool:
+    return bool((stepfunctions._executions.get(arn) or {}).get("status") == "ABORTED")
+
+
+@contextlib.contextmanager
+def when_stopped(stop: Callable[[], None]) -> Iterator[None]:
+    """Have ``stop`` called as soon as someone stops the execution whose task waits in this block.
+
+    Raises
+    ------
+    ExecutionStoppedError
+        At the end of the block, if someone did.
+    """
+    arn = _execution.get()
+    with _stops:
+        stopped = _is_stopped(arn)
+        if not stopped:
+            _on_stop.setdefault(arn, []).append(stop)
+    if stopped:
+        stop()
+    try:
+        yield
+    finally:
+        with _stops:
+            waiting = _on_stop.get(arn, [])
+            if stop in waiting:
+                waiting.remove(stop)
+            if not waiting:
+                _on_stop.pop(arn, None)
+    if _is_stopped(arn):
+        raise ExecutionStoppedError
 
 
 def add_resource_type(

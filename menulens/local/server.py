@@ -39,6 +39,7 @@ def assemble(config: LocalConfig) -> SageMaker:
     Integrations(service).register()
     Resources(service).register()
     CognitoResources(config).register()
+    hooks.stop_executions_tasks()
     hooks.name_handler_exceptions()
     hooks.serve_origins()
     hooks.keep_groups_on_refresh()

@@ -53,9 +53,10 @@ def should_name_an_extension_point_that_moved(monkeypatch: pytest.MonkeyPatch) -
         "services.cloudfront._fetch_from_origin",
         "services.cognito._issue_auth_code_redirect",
         "services.cognito._fake_token",
+        "services.stepfunctions._stop_execution",
     ],
 )
-def should_name_an_extension_point_of_the_portal_that_moved(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def should_name_a_function_that_moved(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(f"ministack.{name}", lambda: None)
     with pytest.raises(hooks.ExtensionPointError, match=name.replace(".", r"\.")):
         hooks.check()

@@ -13,6 +13,7 @@ import pytest
 
 from menulens.local.config import ACCOUNT
 from tests.local.conftest import Room, Training, any_name, wait_until
+from tests.local.crowd import gather
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/states"
 
@@ -111,6 +112,84 @@ def should_give_sdk_answers_with_times_as_text(machines: Machines, training: Tra
     output = json.loads(execution["output"])
     assert output["TrainingJobStatus"] == "Completed"
     assert output["CreationTime"].endswith("Z")
+
+
+_FRESH = "States.Format('{}-{{}}', States.UUID())"
+
+
+def _stop(machines: Machines, arn: str) -> None:
+    machines.states.stop_execution(executionArn=arn, error="Enough", cause="the menu changed")
+
+
+def _stays_stopped(machines: Machines, arn: str) -> None:
+    machines.run({"Pass": {"Type": "Pass", "End": True}})  # time enough for the stopped one to say more
+    execution = machines.ended(arn)
+    assert execution
+    assert (execution["status"], execution["error"], execution["cause"]) == ("ABORTED", "Enough", "the menu changed")
+    told = [one["type"] for one in machines.states.get_execution_history(executionArn=arn, maxResults=100)["events"]]
+    assert told[-1] == "ExecutionAborted"
+
+
+@pytest.mark.parametrize("inside", ["machine", "branch"])
+@pytest.mark.parametrize("handled", [False, True], ids=["bare", "retried"])
+def should_stop_the_training_job_of_a_stopped_execution(
+    machines: Machines, training: Training, inside: str, handled: bool
+) -> None:
+    request = training.request("import time\ntime.sleep(600)")
+    start = request.pop("TrainingJobName")
+    task = _task("sagemaker:createTrainingJob.sync", {**request, "TrainingJobName.$": _FRESH.format(start)})
+    states: dict[str, Any] = {"Job": task, "Caught": {"Type": "Pass", "End": True}}
+    if handled:  # each try would be a job of another name
+        task["Retry"] = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 0, "MaxAttempts": 3}]
+        task["Catch"] = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
+    if inside == "branch":
+        branches = [{"StartAt": "Job", "States": states}]
+        states = {"Both": {"Type": "Parallel", "Branches": branches, "End": True}}
+    arn = machines.start(states)
+
+    def found() -> list[dict[str, Any]]:
+        listed = training.sagemaker.list_training_jobs(NameContains=start)["TrainingJobSummaries"]
+        return [_described(training, one["TrainingJobName"]) for one in listed]
+
+    wait_until(lambda: any(job["SecondaryStatus"] == "Training" for job in found()))
+    _stop(machines, arn)
+    wait_until(lambda: all(job["TrainingJobStatus"] == "Stopped" for job in found()))
+    _stays_stopped(machines, arn)
+    assert [job["SecondaryStatus"] for job in found()] == ["Stopped"]
+
+
+def _described(training: Training, name: str) -> dict[str, Any]:
+    described: dict[str, Any] = training.sagemaker.describe_training_job(TrainingJobName=name)
+    return described
+
+
+def should_stop_the_labeling_job_of_a_stopped_execution(machines: Machines, cloud: Room, bucket: str) -> None:
+    crowd = gather(cloud, bucket)
+    crowd.end(crowd.start(1))  # what a job needs is in the bucket now
+    name = any_name("labels")
+    crowd.put_manifest(name, crowd.put_photos(2))
+    arn = machines.start({"Job": _task("sagemaker:createLabelingJob.sync", crowd.request(name))})
+    wait_until(lambda: crowd.sagemaker.list_labeling_jobs(NameContains=name)["LabelingJobSummaryList"])
+    crowd.status(name, "InProgress")
+    _stop(machines, arn)
+    assert crowd.status(name)["LabelingJobStatus"] == "Stopped"
+    assert len(crowd.manifest(name)) == 2
+    _stays_stopped(machines, arn)
+
+
+def should_leave_a_job_alone_that_nobody_waits_for(machines: Machines, training: Training) -> None:
+    request = training.request("import time\ntime.sleep(600)")
+    start = _task("sagemaker:createTrainingJob", request)
+    del start["End"]
+    wait = {"Type": "Wait", "Seconds": 600, "End": True}
+    arn = machines.start({"Start": {**start, "Next": "Wait"}, "Wait": wait})
+    name = request["TrainingJobName"]
+    wait_until(lambda: training.sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
+    _stop(machines, arn)
+    machines.run({"Pass": {"Type": "Pass", "End": True}})
+    assert _described(training, name)["TrainingJobStatus"] == "InProgress"
+    training.sagemaker.stop_training_job(TrainingJobName=name)
+    training.ended(name)
 
 
 def should_not_use_the_processor_while_it_waits(machines: Machines, training: Training, cloud: Room) -> None:
