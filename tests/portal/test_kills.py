@@ -1,6 +1,6 @@
 """kill -9 at every request that the API, the sealer, the finish and the opening of a job make; then go on.
 
-Each test first counts the requests of an undisturbed run, then kills one process before and one after each of them.
+Each test first counts the requests of an undisturbed run, then kills one process at each of them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,19 @@ OPTIONS = JobOptions(confidence=0.5, min_answers=1, max_answers=1, gold_share=0.
 
 
 def moments(count: int) -> Iterator[tuple[int, Moment]]:
+    """Yield the moments before and after each request: who asks has heard more before the next than after the last."""
     for nth in range(1, count + 1):
         yield nth, "before"
+        yield nth, "after"
+
+
+def gaps(count: int) -> Iterator[tuple[int, Moment]]:
+    """Yield one moment between any two requests, and one at either end.
+
+    Where nobody hears an answer, a death after a request leaves what a death before the next one leaves.
+    """
+    yield 1, "before"
+    for nth in range(1, count + 1):
         yield nth, "after"
 
 
@@ -120,7 +131,7 @@ def should_lose_and_double_no_line_when_the_sealer_is_killed_at_any_request(room
     assert whole.said == [8]
     assert sum("PutObject" in one for one in whole.requests) == 3
     sound(room, name, ids)
-    for nth, moment in moments(len(whole.requests)):
+    for nth, moment in gaps(len(whole.requests)):
         name, ids = any_outbox()
         assert killing.run(room, "seal", {"job": name, "most": 3}, tmp_path, nth, moment).killed
         sound(room, name, ids)
@@ -146,7 +157,7 @@ def should_end_a_job_once_when_the_sealer_or_the_finish_is_killed_at_any_request
     assert output.count(b"class-name") == 4
     for action, count in (("round", len(first.requests)), ("finish", len(second.requests))):
         killed = 0
-        for nth, moment in moments(count):
+        for nth, moment in gaps(count):
             name, ids = any_done()
             if action == "finish":
                 sealing.seal_all(room.portal, [name])
@@ -166,7 +177,7 @@ def should_end_a_job_once_when_the_sealer_or_the_finish_is_killed_at_any_request
             assert card["log"]["seq"] == job.finished_seq
             assert [line["body"]["state"] for line in lines_of(room, name, "state")] == ["open", "complete"]
             sound(room, name, ids)
-        assert killed > count
+        assert killed > count / 2
 
 
 def should_open_a_job_whole_when_its_creation_is_killed_at_any_request(room: Room, tmp_path: Path) -> None:
@@ -178,7 +189,7 @@ def should_open_a_job_whole_when_its_creation_is_killed_at_any_request(room: Roo
     given = any_input()
     whole = killing.run(room, "create", given, tmp_path)
     assert whole.said == ["open"]
-    for nth, moment in moments(len(whole.requests)):
+    for nth, moment in gaps(len(whole.requests)):
         given = any_input()
         assert killing.run(room, "create", given, tmp_path, nth, moment).killed
         job = killing.create(room.portal, given)
@@ -202,7 +213,7 @@ def should_add_items_once_when_adding_is_killed_at_any_request(room: Room, tmp_p
     given = any_addition()
     whole = killing.run(room, "add", given, tmp_path)
     assert whole.said == [6]
-    for nth, moment in moments(len(whole.requests)):
+    for nth, moment in gaps(len(whole.requests)):
         given = any_addition()
         assert killing.run(room, "add", given, tmp_path, nth, moment).killed
         # Another manifest comes in between: what was begun is finished first.
