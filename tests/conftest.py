@@ -1,14 +1,38 @@
 """Tests run on two workers: the ones that share something costly stay together."""
 
 import os
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from menulens.local.cloud_state import CloudState
+from menulens.local.hosting import free_port
+from menulens.local.lifecycle import start_server, stop
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the processor are no result of a test
 
 CLOUD = "end_to_end"
+
+
+@pytest.fixture(scope="session")
+def bare_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudState]:
+    """A local cloud without stacks, for tests that need S3 or a table and name what they make there at random."""
+    state = CloudState(tmp_path_factory.mktemp("cloud"))
+    try:
+        start_server(state, port=free_port())
+        yield state
+    finally:
+        stop(state)
+
+
+@pytest.fixture(scope="session")
+def port(bare_cloud: CloudState) -> int:
+    """Where that cloud answers."""
+    record = bare_cloud.running()
+    assert record
+    return record.port
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

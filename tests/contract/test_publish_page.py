@@ -11,10 +11,7 @@ import boto3
 import pytest
 
 from menulens.core import deployed
-from menulens.local.cloud_state import CloudState
 from menulens.local.config import ACCOUNT
-from menulens.local.hosting import free_port
-from menulens.local.lifecycle import start_server, stop
 from menulens.portal import publishing
 from stacks import packaging
 
@@ -22,12 +19,9 @@ CONFIGURATION = {"region": "us-east-1", "client_id": "abc", "version": "01234567
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    state = CloudState(tmp_path_factory.mktemp("cloud"))
-    record = start_server(state, port=free_port())
+def s3(port: int) -> Any:
     session = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key=ACCOUNT, region_name="us-east-1")
-    yield session.client("s3", endpoint_url=f"http://127.0.0.1:{record.port}")
-    stop(state)
+    return session.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
 
 
 @pytest.fixture

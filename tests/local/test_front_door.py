@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -16,28 +15,23 @@ from botocore.config import Config
 from menulens.client.sign_in import HostedSignIn, PortalSignInError, read_form
 from menulens.local.cloud_state import CloudState
 from menulens.local.config import ACCOUNT
-from menulens.local.hosting import free_port
-from menulens.local.lifecycle import start_server, stop
 from tests.local import small_portal
 from tests.local.small_portal import PASSWORD, PHOTO, SmallPortal, totp
 
 
 @pytest.fixture(scope="module")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallPortal]:
-    state = CloudState(tmp_path_factory.mktemp("cloud"))
-    try:
-        record = start_server(state, port=free_port())
-        gateway = f"http://127.0.0.1:{record.port}"
+def portal(bare_cloud: CloudState) -> SmallPortal:
+    record = bare_cloud.running()
+    assert record
+    gateway = f"http://127.0.0.1:{record.port}"
 
-        def client(service: str) -> Any:
-            return boto3.client(
-                service, endpoint_url=gateway, region_name="us-east-1", aws_access_key_id=ACCOUNT,
-                aws_secret_access_key=ACCOUNT, config=Config(proxies={}, s3={"addressing_style": "path"}),
-            )  # fmt: skip
+    def client(service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=gateway, region_name="us-east-1", aws_access_key_id=ACCOUNT,
+            aws_secret_access_key=ACCOUNT, config=Config(proxies={}, s3={"addressing_style": "path"}),
+        )  # fmt: skip
 
-        yield small_portal.make(client, gateway, f"http://127.0.0.1:{record.labeling_port}")
-    finally:
-        stop(state)
+    return small_portal.make(client, gateway, record.labeling_url)
 
 
 def _claims(token: str) -> dict[str, Any]:

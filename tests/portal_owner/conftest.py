@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from PIL import Image
 
 from menulens.local.cloud_state import CloudState
 from menulens.local.config import ACCOUNT
-from menulens.local.hosting import free_port
-from menulens.local.lifecycle import cloud_description, start_server, stop
+from menulens.local.lifecycle import cloud_description
 from menulens.portal import answers, jobs, keys, owner_api
 from menulens.portal.context import Portal, portal_of
 from menulens.portal.model import Answer, Category, Item, Job, JobOptions, Texts
@@ -55,14 +54,11 @@ class Session:
 
 
 @pytest.fixture(scope="session")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    state = CloudState(tmp_path_factory.mktemp("cloud"))
-    try:
-        record = start_server(state, port=free_port())
-        state.note_ready(cloud_description(record, REGION))
-        yield Session(record.port, state.folder)
-    finally:
-        stop(state)
+def session(bare_cloud: CloudState, port: int) -> Session:
+    record = bare_cloud.running()
+    assert record
+    bare_cloud.note_ready(cloud_description(record, REGION))
+    return Session(port, bare_cloud.folder)
 
 
 @pytest.fixture(scope="session")

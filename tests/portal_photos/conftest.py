@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from menulens.local.cloud_state import CloudState
 from menulens.local.config import ACCOUNT
-from menulens.local.hosting import free_port
-from menulens.local.lifecycle import start_server, stop
 
 
 def client_at(port: int) -> Any:
@@ -25,15 +21,6 @@ def client_at(port: int) -> Any:
         aws_secret_access_key=ACCOUNT,
         config=Config(proxies={}, s3={"addressing_style": "path"}, max_pool_connections=20),
     )
-
-
-@pytest.fixture(scope="session")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    state = CloudState(tmp_path_factory.mktemp("cloud"))
-    try:
-        yield start_server(state, port=free_port()).port
-    finally:
-        stop(state)
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from menulens.local.cloud_state import CloudState
 from menulens.local.config import ACCOUNT
-from menulens.local.hosting import free_port
-from menulens.local.lifecycle import start_server, stop
 
 ClientAt = Callable[[int], Any]
 
@@ -30,15 +27,6 @@ def any_client(port: int) -> Any:
         aws_secret_access_key=ACCOUNT,
         config=Config(retries={"total_max_attempts": 1}, proxies={}, s3={"addressing_style": "path"}),
     )
-
-
-@pytest.fixture(scope="session")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    state = CloudState(tmp_path_factory.mktemp("cloud"))
-    try:
-        yield start_server(state, port=free_port()).port
-    finally:
-        stop(state)
 
 
 @pytest.fixture(scope="session")
