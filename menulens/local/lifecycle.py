@@ -49,8 +49,11 @@ _SERVER_SETTINGS = (
     "LOG_LEVEL",
 )
 
-# What uv is told of the package index and the way there; wheels for Lambda assets are installed while synthesizing.
-_INSTALLER = re.compile(r"(UV|PIP|SSL_CERT)_\w+|(https?|all)_proxy|(HTTPS?|ALL)_PROXY|XDG_CACHE_HOME")
+# What uv is told of the package index and the way there, as wheels for Lambda assets are installed while synthesizing;
+# and where jsii unpacks the CDK.
+_FOR_SYNTHESIS = re.compile(
+    r"(UV|PIP|SSL_CERT|JSII_RUNTIME_PACKAGE_CACHE)_\w+|(https?|all)_proxy|(HTTPS?|ALL)_PROXY|XDG_CACHE_HOME"
+)
 
 Tell = Callable[[str], None]
 
@@ -204,7 +207,7 @@ class Deployment:
         """Synthesize the app and return the names of its stacks."""
         context = {"environment": LOCAL_ENVIRONMENT, "portal_address": self._record.labeling_url}
         given = [part for name, value in context.items() for part in ("-c", f"{name}={value}")]
-        self._cdk(["synth", "--quiet", *given, "-o", str(self._out)], more=_installer_environment())
+        self._cdk(["synth", "--quiet", *given, "-o", str(self._out)], more=_synthesis_environment())
         manifest = json.loads((self._out / "manifest.json").read_text())
         return [
             name for name, artifact in manifest["artifacts"].items() if artifact["type"] == "aws:cloudformation:stack"
@@ -296,11 +299,15 @@ class Deployment:
         }
 
 
-def _installer_environment() -> dict[str, str]:
-    """Return the variables that uv needs, and its cache: it would look for one in the home folder it is given."""
-    given = {name: value for name, value in os.environ.items() if _INSTALLER.fullmatch(name)}
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
-    return {"UV_CACHE_DIR": str(cache), **given}
+def _synthesis_environment() -> dict[str, str]:
+    """Return what uv is told, and the caches of uv and jsii: they would look for them in the home folder given."""
+    given = {name: value for name, value in os.environ.items() if _FOR_SYNTHESIS.fullmatch(name)}
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kept = {
+        "UV_CACHE_DIR": str(cache / "uv"),
+        "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(cache / "aws" / "jsii" / "package-cache"),
+    }
+    return {**kept, **given}
 
 
 def cloud_description(record: ServerRecord, region: str) -> dict[str, Any]:
