@@ -181,33 +181,40 @@ class Site:
         # Tests upload photos of their own; whatever these show, nobody trains on it.
         return shown_truth(self.cloud, job, defaultdict(lambda: "not-for-training", self.categories))
 
-    def answers(self, person: PortalClient, job: str, truth: dict[str, str], limit: int = 10) -> list[dict[str, Any]]:
-        """Lease some tasks as a person, look at their photos, and return truthful answers."""
-        return [
-            label(task.item, truth[hashlib.sha256(person.photo(task.photo or "")).hexdigest()])
-            for task in person.lease(job, limit).tasks
-        ]
+    def answers(
+        self, person: PortalClient, job: str, truth: dict[str, str], limit: int = 10, seen: dict[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Lease some tasks as a person, look at their photos, and return truthful answers.
+
+        ``seen`` holds what items show: their photos are not looked at again.
+        """
+        seen = {} if seen is None else seen
+        tasks = person.lease(job, limit).tasks
+        for task in tasks:
+            if task.item not in seen:
+                seen[task.item] = truth[hashlib.sha256(person.photo(task.photo or "")).hexdigest()]
+        return [label(task.item, seen[task.item]) for task in tasks]
 
     def label(self, job: str, *, until: int | None = None, seconds: float = 240.0) -> int:
         """Answer truthfully, as every member in turn, until the job has ended or ``until`` of its items are done.
 
         Returns how many answers were accepted.
         """
-        truth, accepted, deadline = self.shown(job), 0, time.monotonic() + seconds
-        while until is None or self.job(job)["done"] < until:
-            assert time.monotonic() < deadline, f"{job}: labeling takes longer than {seconds:.0f} s"
+        truth, seen, accepted, deadline = self.shown(job), dict[str, str](), 0, time.monotonic() + seconds
+        while True:
             asked = 0
             for person in self.members:
-                if until is not None and self.job(job)["done"] >= until:
-                    break
-                if answers := self.answers(person, job, truth, 10 if until is None else 3):
+                assert time.monotonic() < deadline, f"{job}: labeling takes longer than {seconds:.0f} s"
+                limit = 10 if until is None else min(10, until - self.job(job)["done"])
+                if limit <= 0:
+                    return accepted
+                if answers := self.answers(person, job, truth, limit, seen):
                     asked += len(answers)
                     accepted += sum(one["status"] == "accepted" for one in person.record(job, answers))
-            if not asked and until is None:
-                if self.job(job)["state"] in ("complete", "stopped"):
-                    break
+            if not asked:
+                if until is None and self.job(job)["state"] in ("complete", "stopped"):
+                    return accepted
                 time.sleep(0.3)
-        return accepted
 
     def labels(self, job: str) -> str:
         """Return where a job's output manifest is."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import signal
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -61,13 +62,34 @@ def _champion(site: Site) -> str | None:
     return packages[0]["ModelPackageArn"] if packages else None
 
 
-def should_keep_the_champion_when_the_challenger_is_no_good(site: Site, labeled_lines: list[dict[str, Any]]) -> None:
+@dataclass(frozen=True)
+class Challenge:
+    """A training on guessed labels that was killed, then started again; and what stood before it."""
+
+    champion: str | None
+    deployments: list[str]
+    killed: dict[str, Any]
+    again: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def challenge(site: Site, labeled_lines: list[dict[str, Any]]) -> Challenge:
     champion, deployments = _champion(site), site.known("deploy")
+    execution = _dropped(site, "guessed", _guessed(site, labeled_lines))
+    victim = wait_for("the training process", lambda: _training_process(site), 90)
+    victim.send_signal(signal.SIGKILL)
+    killed = site.ended(execution)
+    dataset = json.loads(killed["input"])[keys.DATASET]
+    return Challenge(champion, deployments, killed, site.output(site.start("train", dataset=dataset), 300))
+
+
+def _guessed(site: Site, labeled_lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines with their labels shuffled."""
     attribute = site.cloud.settings.labeling.label_attribute
     rng, answers = random.Random(5), [line[attribute] for line in labeled_lines]
     rng.shuffle(answers)
     order = [category.key for category in site.cloud.settings.categories]
-    guessed = [
+    return [
         {
             **line,
             attribute: label,
@@ -75,26 +97,21 @@ def should_keep_the_champion_when_the_challenger_is_no_good(site: Site, labeled_
         }
         for line, label in zip(labeled_lines, answers, strict=True)
     ]
-    output = site.output(_dropped(site, "guessed", guessed), 300)
-    assert output[keys.PASSED] is False
-    assert "accuracy" in output[keys.REASON]
-    assert _champion(site) == champion
-    assert site.known("deploy") == deployments
 
 
-def should_fail_with_the_reason_when_training_is_killed_and_succeed_when_started_again(
-    site: Site, labeled_lines: list[dict[str, Any]]
-) -> None:
-    execution = _dropped(site, "interrupted", labeled_lines[:-1])
-    victim = wait_for("the training process", lambda: _training_process(site), 90)
-    victim.send_signal(signal.SIGKILL)
-    told = site.ended(execution)
-    assert told["status"] == "FAILED"
-    assert "SIGKILL" in told["cause"] or "137" in told["cause"] or "-9" in told["cause"]
-    given = json.loads(told["input"])
-    again = site.output(site.start("train", dataset=given[keys.DATASET]), 300)
-    assert again[keys.TRAINING_JOB]
-    assert keys.PASSED in again
+def should_fail_with_the_reason_when_training_is_killed_and_succeed_when_started_again(challenge: Challenge) -> None:
+    assert challenge.killed["status"] == "FAILED"
+    cause = challenge.killed["cause"]
+    assert "SIGKILL" in cause or "137" in cause or "-9" in cause
+    assert challenge.again[keys.TRAINING_JOB]
+    assert keys.PASSED in challenge.again
+
+
+def should_keep_the_champion_when_the_challenger_is_no_good(site: Site, challenge: Challenge) -> None:
+    assert challenge.again[keys.PASSED] is False
+    assert "accuracy" in challenge.again[keys.REASON]
+    assert _champion(site) == challenge.champion
+    assert site.known("deploy") == challenge.deployments
 
 
 def _training_process(site: Site) -> psutil.Process | None:
