@@ -227,6 +227,39 @@ class TakeSnapshot(Function):
         )
 
 
+class AddPhotos(Function):
+    """Make photos ready, and hand them to a job that runs."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        photos = reading(settings, "photos", settings.photos.prefix)
+        labels = reading(settings, "labels", "")  # a manifest may lie anywhere in it
+        kept = reading(settings, "answers", layout.INPUTS)
+        write = [
+            writing(settings, "labels", layout.INPUTS, DISPLAY),
+            writing(settings, "answers", layout.INPUTS),
+        ]
+        super().__init__(
+            scope,
+            construct_id,
+            settings=settings,
+            step="add_photos",
+            environment=portal_variables(settings, "photos"),
+            statements=[
+                listing(settings, "photos", "labels", "answers"),
+                photos,
+                labels,
+                kept,
+                *write,
+                reading_table(settings),
+                writing_table(settings),
+                may_put_events(),
+            ],
+            timeout=Duration.minutes(15),
+            memory_mb=3_008,  # photos are decoded in processes of their own, each with room for the largest allowed
+            acknowledged=wildcards(photos, labels, kept, *write),
+        )
+
+
 class FinishPortalJob(Function):
     """End a job: seal its log, write what Ground Truth would write, and answer the execution that waits."""
 
@@ -330,7 +363,7 @@ class OwnerApi(Function):
             construct_id,
             settings=settings,
             step="owner_api",
-            environment={**portal_variables(settings), **groups(settings), deployed.USER_POOL_ID: pool_id},
+            environment={**portal_variables(settings, "photos"), **groups(settings), deployed.USER_POOL_ID: pool_id},
             statements=[
                 listing(settings, "labels", "answers"),
                 labels,
@@ -341,7 +374,7 @@ class OwnerApi(Function):
                 may_put_events(),
                 iam.PolicyStatement(
                     actions=["states:StartExecution"],
-                    resources=[machine_arn(settings, "label"), machine_arn(settings, "snapshot")],
+                    resources=[machine_arn(settings, one) for one in ("label", "snapshot", "add")],
                 ),
                 # Tokens name people by their id; owners know them by their address.
                 iam.PolicyStatement(
