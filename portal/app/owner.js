@@ -4,6 +4,7 @@ import { explain, get, post } from "./api.js";
 import { finishSignIn, person, signIn, SignInNeededError, signOut } from "./auth.js";
 import { glyph, h, toast } from "./dom.js";
 import { loadWords, number, pick, t } from "./i18n.js";
+import { addPhotos, areComing, coming, tellOfArrivals } from "./owner-adding.js";
 import { goldView, groupsView, itemsView, rejectsView } from "./owner-items.js";
 import { overview } from "./owner-overview.js";
 import { asked, button, confirmed, percent, stateChip } from "./owner-parts.js";
@@ -12,6 +13,7 @@ import { disputesView, reviewView } from "./owner-review.js";
 import { menuSheet } from "./sheets.js";
 
 const REFRESH = 15_000; // milliseconds between looks at a job that is in view
+const REFRESH_SOON = 3_000; // the same while photos are on their way into it
 const VIEWS = { overview, review: reviewView, disputes: disputesView, items: itemsView, gold: goldView, people: peopleView, groups: groupsView, rejects: rejectsView };
 
 const root = document.getElementById("root");
@@ -199,14 +201,22 @@ function showJob(page, view) {
   frame(pick(job, "title") || job.job, head, tabs, body);
   document.getElementById("content").dataset.view = view;
   const drawFrame = () => {
-    head.replaceChildren(...jobHead(page));
-    tabs.replaceChildren(h("ul", {}, Object.keys(VIEWS).map((one) => tab(page, one, view))));
+    keepFocus(head, () => head.replaceChildren(...jobHead(page)));
+    keepFocus(tabs, () => tabs.replaceChildren(h("ul", {}, Object.keys(VIEWS).map((one) => tab(page, one, view)))));
     tabs.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" });
   };
   drawFrame();
   const drawn = VIEWS[view](page, body);
   shown = { ...shown, page, drawFrame, update: drawn?.update, close: drawn?.close };
   later();
+}
+
+/** Draw a part anew under the hands of who is in it: the button or link of the same place has the focus again. */
+function keepFocus(part, draw) {
+  const all = () => [...part.querySelectorAll("a, button")];
+  const at = all().indexOf(document.activeElement);
+  draw();
+  if (at >= 0) all()[Math.min(at, all().length - 1)]?.focus({ preventScroll: true });
 }
 
 function tab(page, one, current) {
@@ -226,6 +236,7 @@ function jobHead(page) {
     h("div.progress", {},
       h("progress.meter", { max: Math.max(1, progress.total), value: progress.done, "aria-label": t("owner.progress") }),
       h("p.number.small", {}, `${t("owner.of", { done: progress.done, total: progress.total })} (${percent(progress.total ? progress.done / progress.total : 1)})`)),
+    ...coming(job),
     h("div.row.verbs", {}, verbs(page)),
   ];
 }
@@ -241,12 +252,14 @@ function verbs(page) {
   if (state === "open") found.push(move("pause"), move("snapshot"), move("stop", ".danger", true));
   if (state === "paused") found.push(move("resume", ".primary"), move("snapshot"), move("stop", ".danger", true));
   if (state === "stopped" || state === "complete") found.push(move("reopen", ".primary"));
+  if (state !== "creating") found.unshift(button(t("owner.add"), () => addPhotos(page)));
   return found;
 }
 
 function later() {
   clearTimeout(timer);
-  timer = setTimeout(() => refresh(), REFRESH);
+  const soon = shown?.page && areComing(shown.page.job);
+  timer = setTimeout(() => refresh(), soon ? REFRESH_SOON : REFRESH);
 }
 
 /** Look at the job again; what a person is doing in a view stays. */
@@ -254,8 +267,10 @@ async function refresh(now = false) {
   const mine = shown;
   if (!mine?.page || (document.hidden && !now)) return;
   try {
+    const before = mine.page.job;
     mine.page.job = await get(mine.page.path);
     if (mine !== shown) return;
+    tellOfArrivals(mine.page, before);
     if (!document.querySelector("dialog[open]") || now) mine.drawFrame();
     mine.update?.(now);
   } catch (error) {
