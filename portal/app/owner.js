@@ -2,7 +2,7 @@
 
 import { explain, get, post } from "./api.js";
 import { finishSignIn, person, signIn, SignInNeededError, signOut } from "./auth.js";
-import { glyph, h, toast } from "./dom.js";
+import { glyph, h, keepFocus, toast } from "./dom.js";
 import { loadWords, number, pick, t } from "./i18n.js";
 import { addPhotos, areComing, coming, tellOfArrivals } from "./owner-adding.js";
 import { goldView, groupsView, itemsView, rejectsView } from "./owner-items.js";
@@ -209,14 +209,6 @@ function showJob(page, view) {
   const drawn = VIEWS[view](page, body);
   shown = { ...shown, page, drawFrame, update: drawn?.update, close: drawn?.close };
   later();
-}
-
-/** Draw a part anew under the hands of who is in it: the button or link of the same place has the focus again. */
-function keepFocus(part, draw) {
-  const all = () => [...part.querySelectorAll("a, button")];
-  const at = all().indexOf(document.activeElement);
-  draw();
-  if (at >= 0) all()[Math.min(at, all().length - 1)]?.focus({ preventScroll: true });
 }
 
 function tab(page, one, current) {
