@@ -26,6 +26,13 @@ window.breaches = [];
 document.addEventListener("securitypolicyviolation", (event) => window.breaches.push(event.violatedDirective));
 """
 
+# Words that do not fit into what holds them, or reach out of the window (what scrolls by itself may).
+_CUT = """[...document.querySelectorAll("button, .chip, h1, h2, dd, dt, td, th, .badge, select, figcaption, li > p")]
+    .filter((one) => one.checkVisibility() && !one.closest(".tabs, .visually-hidden"))
+    .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline"
+        || one.getBoundingClientRect().right > innerWidth + 1)
+    .map((one) => one.outerHTML.slice(0, 200))"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -104,6 +111,57 @@ def should_be_for_everyone(
         assert serious(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert not re.findall(r"\bowner\.[a-z_.]+", page.locator("body").inner_text()), "a text has no words"
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+@pytest.mark.parametrize(
+    "viewport",
+    [{"width": 640, "height": 400}, {"width": 320, "height": 512}, {"width": 844, "height": 390}],
+    ids=["desktop at 200 %", "narrow phone", "phone on its side"],
+)
+def should_stay_usable_when_everything_is_large(
+    browser: Browser, server: page_server.PageServer, busy: Job, viewport: dict[str, int], language: str
+) -> None:
+    with opened(browser, server, "", {"viewport": viewport}, language) as page:
+        for view in (None, *VIEWS):
+            if view is not None:
+                page.goto(f"{server.origin}/owner.html?job={busy.name}&view={view}")
+                expect(page.locator(".view > *").first).to_be_visible()
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{view} scrolls sideways"
+            assert page.evaluate(_CUT) == [], view
+            assert serious(page) == [], view
+        assert page.locator(".top").bounding_box()["height"] < 0.2 * viewport["height"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "viewport", [{"width": 640, "height": 400}, {"width": 320, "height": 512}], ids=["desktop at 200 %", "narrow phone"]
+)
+def should_decide_and_change_a_job_when_everything_is_large(
+    browser: Browser, server: page_server.PageServer, portal: Portal, viewport: dict[str, int]
+) -> None:
+    make = Maker(portal)
+    job = make.job(2, max_answers=2, confidence=0.999)
+    make.answer(job, "aki", "0000000", "meal")
+    make.answer(job, "ben", "0000000", "drink")
+    with opened(browser, server, f"?job={job.name}&view=review", {"viewport": viewport}) as page:
+        page.get_by_role("button", name="Drink").click()
+        expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+        page.get_by_role("link", name="Overview").click()
+        page.get_by_role("button", name="Add a category").click()
+        dialog = page.get_by_role("dialog")
+        for name, value in (("key", "fruit"), ("ja", "果物"), ("en", "Fruit")):
+            dialog.locator(f"input[name={name}]").fill(value)
+        box = dialog.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= viewport["height"]
+        dialog.get_by_role("button", name="Add a category").click()
+        expect(page.locator(".category")).to_have_count(5)
+        page.get_by_role("button", name="Pause").click()
+        dialog.get_by_role("button", name="Pause").click()
+        expect(page.locator(".job-head .chip")).to_have_text("Paused")
+    assert jobs.get_item(portal, job.name, "0000000").label == 2
 
 
 def should_list_jobs_and_lead_to_one(browser: Browser, server: page_server.PageServer, busy: Job) -> None:
