@@ -106,8 +106,9 @@ def _refused(error: PortalError) -> Response[str]:
 
 
 @app.exception_handler(InvalidInputError)  # type: ignore[untyped-decorator]
-def _not_for_the_machine(error: InvalidInputError) -> Response[str]:
-    return refusal(422, "input", str(error))
+def _no_place(error: InvalidInputError) -> Response[str]:
+    # Everything else of a machine's input has a form that the request was checked against.
+    return refusal(404, "place", str(error))
 
 
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]

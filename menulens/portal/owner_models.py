@@ -307,16 +307,3 @@ class Verified(BaseModel):
     lines: int
     segments: int
     findings: list[Finding]
-
-
-class Fault(BaseModel):
-    """Why something was not done."""
-
-    code: str
-    message: str
-
-
-class Refusal(BaseModel):
-    """The answer to a request that was not done."""
-
-    error: Fault

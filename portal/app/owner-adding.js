@@ -1,11 +1,10 @@
 // More photos for a job: asking where they are, how far they are, what became of them.
 
-import { ApiError, post } from "./api.js";
+import { explain, post } from "./api.js";
 import { h, toast } from "./dom.js";
 import { t } from "./i18n.js";
 import { asked, button } from "./owner-parts.js";
 
-const FAILED_INPUT = 422;
 const UNDER_WAY = ["waiting", "running"];
 
 /** Whether photos are on their way into a job. */
@@ -29,11 +28,11 @@ export async function addPhotos(page) {
       await page.act(async () => begun, t("owner.add.begun"));
       return;
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== FAILED_INPUT) {
+      if (error.code !== "place") {
         page.read(() => Promise.reject(error));
         return;
       }
-      problem = t("owner.add.wrong", { place });
+      problem = explain(error);
     }
   }
 }

@@ -173,21 +173,22 @@ function listJobs(jobs) {
       h("span.soft.number", {}, t("owner.answers.n", { n: job.answers })),
       job.review ? link({ job: job.job, view: "review" }, t("owner.review.n", { n: job.review })) : ""));
   frame(t("owner.jobs"),
-    h("div.between.head", {}, h("h1", {}, t("owner.jobs")), button(t("owner.new"), newJob, { kind: ".primary" })),
+    h("div.between.head", {}, h("h1", {}, t("owner.jobs")), button(t("owner.new"), () => newJob(), { kind: ".primary" })),
     jobs.length ? h("ul.job-list", {}, jobs.map(card)) : h("div.card.empty", {}, h("p", {}, t("owner.jobs.none")), h("p.soft", {}, t("owner.jobs.none.what"))));
 }
 
-async function newJob() {
+async function newJob(before = {}, problem = "") {
   const given = await asked(t("owner.new"), [
-    { name: "photos", label: t("owner.new.photos"), value: "photos/", required: true, hint: t("owner.new.photos.hint"), maxlength: 1024 },
-    { name: "job_name", label: t("owner.new.name"), pattern: "[A-Za-z0-9](-?[A-Za-z0-9]){0,62}", hint: t("owner.new.name.hint"), maxlength: 63 },
-  ], t("owner.new.go"));
+    { name: "photos", label: t("owner.new.photos"), value: before.photos ?? "photos/", required: true, hint: t("owner.new.photos.hint"), maxlength: 1024 },
+    { name: "job_name", label: t("owner.new.name"), value: before.job_name, pattern: "[A-Za-z0-9](-?[A-Za-z0-9]){0,62}", hint: t("owner.new.name.hint"), maxlength: 63 },
+  ], t("owner.new.go"), "", problem);
   if (!given) return;
   try {
     await post("/api/owner/jobs", { photos: given.photos, ...(given.job_name ? { job_name: given.job_name } : {}) });
     toast(t("owner.new.begun"), { label: t("owner.again"), run: route });
   } catch (error) {
-    trouble(error);
+    if (error.code === "place") await newJob(given, explain(error));
+    else trouble(error);
   }
 }
 

@@ -272,8 +272,8 @@ def should_add_photos_and_tell_what_became_of_them(
     ):
         portal.storage.write_bytes(f"s3://{photos}/{folder}{name}", content, "image/jpeg")
     words = {
-        "en": ("Add photos", "2 photos added, 2 turned away", "can't be added from there"),
-        "ja": ("写真を追加", "2枚を追加しました。2枚は対象外です", "この場所からは追加できません"),
+        "en": ("Add photos", "2 photos added, 2 turned away", "can't be taken from there"),
+        "ja": ("写真を追加", "2枚を追加しました。2枚は対象外です", "この場所の写真は使えません"),
     }[language]
     with opened(browser, server, f"?job={job.name}", size, language) as page:
         page.get_by_role("button", name=words[0]).click()
