@@ -51,13 +51,14 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What one worker needs to draw one picture."""
+    """What one worker needs to draw one picture; ``mixed``: other things of the category may lie beside."""
 
     key: str
     category: str
     concept: str
     restaurant: int
     seed: tuple[int, int]
+    mixed: bool = True
 
 
 class Making:
@@ -134,6 +135,11 @@ def make_pictures(folder: Path, count: int = 800, seed: int = 7, workers: int = 
     """Fill ``folder`` with pictures and return what is true of each; see :class:`Making`."""
     with Making(folder, count, seed, workers) as making:
         return making.finish()
+
+
+def draw_one(path: Path, category: str, concept: str, seed: int) -> None:
+    """Draw a picture of one concept and nothing else: what a menu that has its name would show."""
+    _draw(path.parent, _Plan(path.name, category, concept, seed % len(RESTAURANTS), (seed, 0), mixed=False))
 
 
 def _stay_in_the_background() -> None:
@@ -226,7 +232,7 @@ def _place_items(
     # A second thing of the same category now and then, so that a picture is no single icon's.
     others = [name for name in CONCEPTS[plan.category] if name != plan.concept]
     concepts = [plan.concept] + [
-        str(rng.choice(others)) if rng.random() < 0.3 else plan.concept for _ in range(count - 1)
+        str(rng.choice(others)) if plan.mixed and rng.random() < 0.3 else plan.concept for _ in range(count - 1)
     ]
     start = float(rng.uniform(0, 2 * np.pi))
     spread = 0.0 if count == 1 else radius * (0.55 if count == 2 else 0.66)

@@ -1,4 +1,4 @@
-"""Labeling: the state machines ``label``, ``clean`` and ``snapshot``, from photos to datasets."""
+"""Labeling: the state machines ``label``, ``clean``, ``snapshot`` and ``add``, from photos to datasets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stacks.steps.base import Inputs, Machine, finding, machine_arn, path
 from stacks.steps.cleaning import CleanManifest
 from stacks.steps.cleaning_parts import CleanInParts
 from stacks.steps.labeling import BuildInputManifest, CreateLabelingJob, LocateLabels, MergeLabels
-from stacks.steps.portal import MakeDisplayCopies, OpenPortalJob, TakeSnapshot
+from stacks.steps.portal import AddPhotos, MakeDisplayCopies, OpenPortalJob, TakeSnapshot
 from stacks.steps.states import may_put_events, put_event
 
 CLEANED = "cleaned"
@@ -43,13 +43,13 @@ class LabelingStack(Stack):
     Attributes
     ----------
     machines
-        ``label``, ``clean`` and ``snapshot``.
+        ``label``, ``clean``, ``snapshot`` and ``add``.
     """
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, inputs: Inputs, team_arn: str | None
     ) -> None:
-        """Make the three machines.
+        """Make the machines.
 
         Parameters
         ----------
@@ -63,6 +63,7 @@ class LabelingStack(Stack):
         self._locate = LocateLabels(self, "LocateLabels", settings=settings)
         self._merge = MergeLabels(self, "MergeLabels", settings=settings)
         self._snapshot = TakeSnapshot(self, "TakeSnapshot", settings=settings)
+        self._add = AddPhotos(self, "AddPhotos", settings=settings)
         self._clean = CleanManifest(self, "CleanManifest", settings=settings)
         self._parts = CleanInParts(self, "CleanInParts", settings=settings)
         clean = self._clean_machine()
@@ -70,6 +71,7 @@ class LabelingStack(Stack):
             "clean": clean,
             "label": self._label_machine(clean, team_arn),
             "snapshot": self._snapshot_machine(clean),
+            "add": self._add_machine(),
         }
 
     def _label_machine(self, clean: sfn.StateMachine, team_arn: str | None) -> sfn.StateMachine:
@@ -176,6 +178,20 @@ class LabelingStack(Stack):
             timeout=Duration.hours(2),
             comment="Makes a dataset of what a running labeling job has up to now",
             acknowledged=self._clean_executions(),
+        ).state_machine
+
+    def _add_machine(self) -> sfn.StateMachine:
+        """More photos → a job that runs."""
+        scope = Construct(self, "AddStates")
+        return Machine(
+            self,
+            "Add",
+            settings=self._settings,
+            machine="add",
+            definition=self._inputs.state(scope, "add").next(self._add.state(scope, "AddPhotos")),
+            statements=[self._inputs.invoke, self._add.invoke],
+            timeout=Duration.hours(2),
+            comment="Adds photos to a labeling job of the portal that is there",
         ).state_machine
 
     def _when_all_labels_are_in(

@@ -17,10 +17,5 @@ ROOMS = {
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     settings = deployed.settings()
-    place = inputs.Place(
-        environment=settings["environment"],
-        buckets={room: deployed.variable(name) for room, name in ROOMS.items()},
-        photo_prefix=settings["photos"]["prefix"],
-        max_photos=settings["labeling"]["max_photos_per_job"],
-    )
-    return inputs.check(event["machine"], event["input"], place)
+    buckets = {room: deployed.variable(name) for room, name in ROOMS.items()}
+    return inputs.check(event["machine"], event["input"], inputs.place_of(settings, buckets))

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import boto3
 
-from menulens.core import deployed
+from menulens.core import deployed, inputs
 from menulens.core.names import Machine, state_machine_arn
 from menulens.portal import context, members, owner_api
 
@@ -27,8 +27,17 @@ def portal() -> context.Portal:
     return context.deployed_portal(boto3)
 
 
+def buckets() -> dict[str, str]:
+    return {
+        "photos": deployed.variable(deployed.PHOTOS_BUCKET),
+        "labels": deployed.variable(deployed.LABELS_BUCKET),
+    }
+
+
 def handler(event: dict[str, Any], lambda_context: Any) -> dict[str, Any]:
     def start(machine: str, given: Mapping[str, Any]) -> str:
+        # The machine checks it again; here a person is told what is wrong while they look.
+        inputs.check(machine, given, inputs.place_of(deployed.settings(), buckets()))
         _, partition, _, region, account, *_ = lambda_context.invoked_function_arn.split(":")
         arn = state_machine_arn(portal().environment, cast(Machine, machine), account, region, partition)
         started = portal().step_functions.start_execution(

@@ -35,6 +35,8 @@ def add(
             manifest=manifest,
         )
         out.print(f"{added.job.name}: {added.asked:,} added, {added.items:,} to ask about; {added.had:,} were in it")
+        if added.left:
+            out.print(f"{added.left:,} are left for the same call again")
         if added.rejected:
             out.print(f"{added.rejected:,} can't be used" + (f": {added.rejects}" if added.rejects else ""))
     except (*FAILURES, DecoderError) as error:

@@ -19,6 +19,7 @@ _JOB_NAME: Final = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
 _DATASET_NAME: Final = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,39}")
 _DATASET: Final = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
 _ARN: Final = re.compile(r"arn:[a-z-]+:sagemaker:[a-z0-9-]+:\d{12}:([a-z-]+)/(.+)")
+_ADDITION: Final = re.compile(r"[0-9T:.-]{26}Z-[0-9a-f]{8}")
 _LARGEST_KEY: Final = 1024
 _PARENT: Final = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"  # what Step Functions itself adds to a nested execution
 
@@ -41,6 +42,16 @@ class Place:
     buckets: Mapping[str, str]
     photo_prefix: str
     max_photos: int
+
+
+def place_of(settings: Mapping[str, Any], buckets: Mapping[str, str]) -> Place:
+    """Return what inputs are checked against in an environment, given its settings as functions have them."""
+    return Place(
+        environment=settings["environment"],
+        buckets=buckets,
+        photo_prefix=settings["photos"]["prefix"],
+        max_photos=settings["labeling"]["max_photos_per_job"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +251,9 @@ _JOB_NAME_WORDS = "1 to 63 letters, digits and hyphens between them"
 _PHOTOS = Field(
     keys.PHOTOS, "a prefix in the photo bucket, as in s3://{photos}/{prefix}soba/ or {prefix}soba/", _photo_prefix
 )
+_MANIFEST = Field(
+    keys.MANIFEST, "a manifest in s3://{labels}/ or s3://{photos}/", _manifest_in(("labels", ""), ("photos", ""))
+)
 _MODEL_PACKAGE = Field(
     keys.MODEL_PACKAGE, "the ARN of a version in the model package group {group}, ending in /1 or so", _model_package
 )
@@ -248,11 +262,7 @@ INPUTS: Final[Mapping[str, Input]] = {
     "label": Input(
         fields=(
             _PHOTOS,
-            Field(
-                keys.MANIFEST,
-                "a manifest in s3://{labels}/ or s3://{photos}/",
-                _manifest_in(("labels", ""), ("photos", "")),
-            ),
+            _MANIFEST,
             Field(keys.JOB_NAME, _JOB_NAME_WORDS, _matches(_JOB_NAME)),
             Field(keys.RESUME_FROM, "a labeling job's name or ARN", _labeling_job),
             Field(
@@ -279,6 +289,15 @@ INPUTS: Final[Mapping[str, Input]] = {
         exactly_one=(keys.MANIFEST, keys.LABELING_JOB),
     ),
     "snapshot": Input(fields=(Field(keys.JOB_NAME, "a labeling job's name or ARN", _labeling_job, required=True),)),
+    "add": Input(
+        fields=(
+            Field(keys.JOB_NAME, _JOB_NAME_WORDS, _matches(_JOB_NAME), required=True),
+            _PHOTOS,
+            _MANIFEST,
+            Field(keys.ADDITION, "what the owner's page calls this addition; else nothing", _matches(_ADDITION)),
+        ),
+        exactly_one=(keys.PHOTOS, keys.MANIFEST),
+    ),
     "train": Input(
         fields=(
             Field(keys.DATASET, "latest, a dataset's id, or its place s3://{datasets}/<id>/", _dataset, required=True),

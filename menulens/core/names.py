@@ -3,9 +3,9 @@
 from typing import Literal
 
 Room = Literal["photos", "labels", "datasets", "models", "vectors", "answers", "page", "access-logs"]
-Machine = Literal["label", "clean", "snapshot", "train", "deploy", "vectorise"]
+Machine = Literal["label", "clean", "snapshot", "add", "train", "deploy", "vectorise"]
 
-MACHINES: tuple[Machine, ...] = ("label", "clean", "snapshot", "train", "deploy", "vectorise")
+MACHINES: tuple[Machine, ...] = ("label", "clean", "snapshot", "add", "train", "deploy", "vectorise")
 
 
 def prefix(environment: str) -> str:

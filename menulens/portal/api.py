@@ -7,17 +7,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer
 from aws_lambda_powertools.event_handler.openapi.params import Path
-from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from botocore.exceptions import BotoCoreError, ClientError
 
-from menulens.portal import answers, bodies, jobs, photos, work
+from menulens.portal import answers, bodies, jobs, photos, routes, work
 from menulens.portal.callers import A_GUESS, Caller, RateError, caller, limit
 from menulens.portal.context import Portal
 from menulens.portal.model import Answer, Category, Item, Job, PortalError, iso
@@ -32,23 +31,6 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-}
-_FAILURES: Final[dict[int, OpenAPIResponse]] = {
-    status.value: {
-        "description": status.phrase,
-        "content": {"application/json": {"model": bodies.ErrorBody}},
-    }
-    for status in (
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.CONFLICT,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    )
 }
 
 JobName = Annotated[str, Path(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=63)]
@@ -107,9 +89,9 @@ class Api:
         return app
 
     def _reading(self, app: APIGatewayHttpResolver) -> None:
-        route = functools.partial(_route, app)
+        route = functools.partial(routes.route, app)
 
-        @route("GET", HEALTH, "Tell that the API is there.", failures=False)
+        @route("GET", HEALTH, "Tell that the API is there.", refuses=False)
         def health() -> bodies.Health:
             return bodies.Health(ok=True)
 
@@ -130,7 +112,7 @@ class Api:
             summary="The photo that a task's path names.",
             enable_validation=False,  # it would make the JPEG JSON; the token is checked where it is read
             responses={
-                **_FAILURES,
+                **routes.REFUSALS,
                 200: {"description": "A JPEG", "content": {"image/jpeg": {"schema": {"type": "string"}}}},
             },
         )
@@ -141,7 +123,7 @@ class Api:
             return Response(status_code=200, content_type="image/jpeg", body=content, headers=headers)
 
     def _working(self, app: APIGatewayHttpResolver) -> None:
-        route = functools.partial(_route, app)
+        route = functools.partial(routes.route, app)
 
         @route("POST", "/api/jobs/<job>/leases", "Get tasks; those that one has come first.")
         def lease(job: JobName, body: bodies.LeaseRequest) -> bodies.LeaseAnswer:
@@ -282,20 +264,6 @@ def _is_json(event: Mapping[str, Any]) -> bool:
 
 def _retry(error: PortalError) -> dict[str, str]:
     return {"Retry-After": str(error.retry_after)} if isinstance(error, RateError) else {}
-
-
-def _route(
-    app: APIGatewayHttpResolver, method: str, rule: str, summary: str, *, failures: bool = True
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        answer = get_type_hints(function)["return"]
-        good: dict[int, OpenAPIResponse] = {
-            200: {"description": "Done", "content": {"application/json": {"model": answer}}}
-        }
-        responses = good | _FAILURES if failures else good
-        return app.route(rule, method=method, summary=summary, responses=responses)(function)
-
-    return register
 
 
 def _answer(job: Job, given: bodies.GivenAnswer) -> Answer:

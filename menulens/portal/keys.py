@@ -68,6 +68,11 @@ def gold(job: str, item_id: str = "") -> Key:
     return f"gold#{job}", item_id
 
 
+def addition(job: str, addition_id: str = "") -> Key:
+    """Return the key of what became of photos that were added."""
+    return f"added#{job}", addition_id
+
+
 def counter(job: str, shard: int) -> Key:
     """Return the key of a shard of a job's counters."""
     return f"count#{job}#{shard:02d}", "count"

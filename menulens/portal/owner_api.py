@@ -11,8 +11,10 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
+from menulens.core import keys
+from menulens.core.inputs import InvalidInputError
 from menulens.labeling import agreement
-from menulens.portal import blocking, callers, gold, jobs, photos, stats, verify, work
+from menulens.portal import additions, blocking, callers, gold, jobs, photos, stats, verify, work
 from menulens.portal import owner_models as models
 from menulens.portal import owner_requests as requests
 from menulens.portal.context import Portal
@@ -51,7 +53,7 @@ def answer(
     owners
         The group whose members own jobs.
     start
-        (machine, input) starts an execution and returns its ARN.
+        (machine, input) starts an execution and returns its ARN, or raises InvalidInputError.
     names
         What people are called, by id.
     """
@@ -101,6 +103,12 @@ def refusal(status: int, code: str, message: str) -> Response[str]:
 @app.exception_handler(PortalError)  # type: ignore[untyped-decorator]
 def _refused(error: PortalError) -> Response[str]:
     return refusal(error.status, error.code, str(error))
+
+
+@app.exception_handler(InvalidInputError)  # type: ignore[untyped-decorator]
+def _no_place(error: InvalidInputError) -> Response[str]:
+    # Everything else of a machine's input has a form that the request was checked against.
+    return refusal(404, "place", str(error))
 
 
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
@@ -190,6 +198,7 @@ def show(job: JobPath) -> models.JobView:
             "confusions": stats.confused(counted, found),
             "disagreements": len(counted.disputed),
             "gold": len(gold.known_items(at.portal, found)),
+            "additions": [_addition(one) for one in additions.recent(at.portal, found.name)],
         }
     )
 
@@ -261,6 +270,20 @@ def add_items(job: JobPath, body: requests.NewItems) -> models.Done:
         if parse_s3_uri(place).bucket != desk().portal.labels_bucket:
             raise PortalError("place", f"{place}: a place in s3://{desk().portal.labels_bucket}/ is due.", 404)
     return _state(jobs.add_items(desk().portal, job, body.manifest, body.display or ""))
+
+
+@route(app, "POST", "/<job>/photos", "Make photos ready and add them to a job; how far that is, the job tells")
+def add_photos(job: JobPath, body: requests.NewPhotos) -> models.Addition:
+    """Start the state machine that adds what the job lacks."""
+    at, found = desk(), desk().job(job)
+    addition = additions.new_id(at.portal)
+    what = body.model_dump()
+    at.start("add", {keys.JOB_NAME: found.name, keys.ADDITION: addition, **what})
+    return _addition(additions.begin(at.portal, found.name, addition, next(iter(what.values()))))
+
+
+def _addition(addition: additions.Addition) -> models.Addition:
+    return models.Addition.model_validate(addition, from_attributes=True)
 
 
 @route(app, "GET", "/<job>/log/verify", "Whether the log of answers is as it was written")

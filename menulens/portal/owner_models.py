@@ -208,6 +208,24 @@ class Overview(BaseModel):
     answers_per_item: float | None
 
 
+class Addition(BaseModel):
+    """Photos on their way into a job: asked + rejected + had + left = records, ready and unusable are of the asked."""
+
+    id: str
+    what: str
+    state: Literal["waiting", "running", "done", "failed"]
+    at: str
+    records: int
+    had: int
+    left: int
+    asked: int
+    ready: int
+    rejected: int
+    unusable: int
+    items: int
+    message: str
+
+
 class JobView(BaseModel):
     """A job with all that its owner wants to know."""
 
@@ -228,6 +246,7 @@ class JobView(BaseModel):
     confusions: list[Confusion]
     disagreements: int
     gold: int
+    additions: list[Addition]
 
 
 class Reject(BaseModel):
@@ -288,16 +307,3 @@ class Verified(BaseModel):
     lines: int
     segments: int
     findings: list[Finding]
-
-
-class Fault(BaseModel):
-    """Why something was not done."""
-
-    code: str
-    message: str
-
-
-class Refusal(BaseModel):
-    """The answer to a request that was not done."""
-
-    error: Fault

@@ -54,6 +54,21 @@ class NewItems(_Given):
     display: S3Place | None = None
 
 
+class PhotosOfPrefix(_Given):
+    """The photos below a prefix of the photo bucket."""
+
+    photos: Photos
+
+
+class PhotosOfManifest(_Given):
+    """The lines of a manifest."""
+
+    manifest: S3Place
+
+
+NewPhotos = PhotosOfPrefix | PhotosOfManifest
+
+
 class NewCategory(_Given):
     """A category that is asked for from now on."""
 

@@ -1,18 +1,15 @@
-"""How a route of the owner's API is declared, so that its OpenAPI document tells every answer it may give."""
+"""What the routes of the owner's API have in common: where they lie, and what stands in their paths."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from menulens.portal import review
-from menulens.portal.owner_models import Refusal
+from menulens.portal import review, routes
 
 JOBS: Final = "/api/owner/jobs"
 JobPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,62}$", description="The job's name.")]
@@ -23,33 +20,9 @@ Limit = Annotated[int, Query(ge=1, le=review.MOST_SHOWN)]
 After = Annotated[str, Query(pattern=r"^([0-9]{7})?$", description="The last item of the page before.")]
 Start = Annotated[int, Query(ge=0, le=10**6)]
 
-_REFUSALS: Final = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.CONFLICT,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-
 
 def route(
     target: APIGatewayHttpResolver | APIGatewayHttpRouter, method: str, rule: str, summary: str
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a route below the list of jobs; its good answer is what its function returns."""
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        answer = get_type_hints(function)["return"]
-        answers: dict[int, OpenAPIResponse] = {
-            200: {"description": "Done", "content": {"application/json": {"model": answer}}}
-        }
-        for status in _REFUSALS:
-            content: Any = {"application/json": {"model": Refusal}}
-            answers[status.value] = {"description": status.phrase, "content": content}
-        declared = target.route(f"{JOBS}{rule}", method=method, summary=summary, responses=answers)
-        return declared(function)
-
-    return register
+    return routes.route(target, method, f"{JOBS}{rule}", summary)

@@ -1,4 +1,4 @@
-"""Photos that nobody is asked about, and why: what was turned away before a job began, and lines that it can't show."""
+"""Photos that nobody is asked about, and why: what was turned away unseen, and lines that a job can't show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from menulens.core.keys import REJECTS, SOURCE_REF
 from menulens.labeling import layout
-from menulens.portal import intake
+from menulens.portal import additions, intake
 from menulens.portal.context import Portal
 from menulens.portal.model import Job
 
@@ -18,12 +18,13 @@ from menulens.portal.model import Job
 def rejects(portal: Portal, job: Job) -> Iterator[dict[str, Any]]:
     """Yield every photo that is not asked about: ``source``, ``code``, ``reason`` and ``stage`` (input or display)."""
     before = f"{layout.inputs(portal.labels_bucket, job.name)}/{REJECTS}"
-    if portal.storage.exists(before):
-        for raw in portal.storage.lines(before):
-            told = intake.parse(raw)
-            original = str(told.get("original", ""))
-            source = intake.parse(original.encode()).get(SOURCE_REF) or original
-            yield _told("input", source, told)
+    yield from _turned_away(portal, before)
+    again: set[tuple[str, str]] = set()  # who adds the same folder twice is told of a photo once
+    for place in additions.rejects(portal, job.name):
+        for told in _turned_away(portal, place):
+            if (told["source"], told["code"]) not in again:
+                again.add((told["source"], told["code"]))
+                yield told
     known: set[str] = set()
     for part in job.parts:
         shown = portal.storage.read_bytes(part.display) if part.display else b""
@@ -41,6 +42,14 @@ def rejects(portal: Portal, job: Job) -> Iterator[dict[str, Any]]:
             if line.failure:
                 code, _, reason = line.failure.partition(": ")
                 yield _told("display", source or line.raw.decode("utf-8", "replace"), {"code": code, "reason": reason})
+
+
+def _turned_away(portal: Portal, place: str) -> Iterator[dict[str, Any]]:
+    if portal.storage.exists(place):
+        for raw in portal.storage.lines(place):
+            told = intake.parse(raw)
+            original = str(told.get("original", ""))
+            yield _told("input", intake.parse(original.encode()).get(SOURCE_REF) or original, told)
 
 
 def page(portal: Portal, job: Job, after: int, limit: int) -> dict[str, Any]:

@@ -27,6 +27,14 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/** Draw a part anew under the hands of who is in it: the button or link of the same place has the focus again. */
+export function keepFocus(part, draw) {
+  const all = () => [...part.querySelectorAll("a, button, input, summary")];
+  const at = all().indexOf(document.activeElement);
+  draw();
+  if (at >= 0) all()[Math.min(at, all().length - 1)]?.focus({ preventScroll: true });
+}
+
 // Outlines on a 24 × 24 grid, one path each.
 const GLYPHS = {
   undo: "M9 7 4.5 11.5 9 16M5 11.5h9.5a5 5 0 0 1 0 10H12",

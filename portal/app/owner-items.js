@@ -2,7 +2,7 @@
 
 import { get, post, put, remove } from "./api.js";
 import { h, openSheet } from "./dom.js";
-import { number, pick, t } from "./i18n.js";
+import { knows, number, pick, t } from "./i18n.js";
 import { button, confirmed, named, percent, picture, reasonText } from "./owner-parts.js";
 import { answersTable, photoSide, pickCategory } from "./owner-review.js";
 import { emojiOf } from "./pad.js";
@@ -148,6 +148,9 @@ function groupCard(page, group) {
   return made;
 }
 
+/** Why a photo was turned away, in a word or two; the reason itself comes from the log, in English. */
+const awayBy = (code) => (knows(`owner.away.${code}`) ? t(`owner.away.${code}`) : code);
+
 export function rejectsView(page, body) {
   const list = h("ul.stack");
   const foot = h("div.row.foot");
@@ -157,8 +160,8 @@ export function rejectsView(page, body) {
   const more = async () => {
     const found = await page.read(() => get(`${page.path}/rejects?limit=50&start=${start}`));
     if (!found) return;
-    head.replaceChildren(...Object.entries(found.codes).map(([code, n]) => h("span.chip", {}, `${code}: ${number(n)}`)));
-    list.append(...found.rejects.map((one) => h("li.card.reject", {}, h("strong.name", {}, one.source.split("/").at(-1) || one.source), h("span.chip.bad", {}, one.code), h("p", {}, one.reason), h("p.soft.small.name", {}, one.source))));
+    head.replaceChildren(...Object.entries(found.codes).map(([code, n]) => h("span.chip", {}, `${awayBy(code)}: ${number(n)}`)));
+    list.append(...found.rejects.map((one) => h("li.card.reject", {}, h("strong.name", {}, one.source.split("/").at(-1) || one.source), h("span.chip.bad", {}, awayBy(one.code)), h("p", { lang: "en" }, one.reason), h("p.soft.small.name", {}, one.source))));
     start += found.rejects.length;
     foot.replaceChildren(start < found.total ? button(t("owner.more_items"), more) : found.total ? "" : h("p.soft", {}, t("owner.rejects.none")));
   };

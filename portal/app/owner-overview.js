@@ -3,6 +3,7 @@
 import { get, patch, post } from "./api.js";
 import { h, openSheet } from "./dom.js";
 import { number, pick, t } from "./i18n.js";
+import { arrivals } from "./owner-adding.js";
 import { bars, gauge, share } from "./owner-charts.js";
 import { asked, button, duration, named, percent, picture } from "./owner-parts.js";
 import { emojiOf } from "./pad.js";
@@ -13,7 +14,7 @@ const ZONES = [[-0.1, "zone-bad"], [0.667, "zone-warn"], [0.8, "zone-good"]];
 export function overview(page, body) {
   const draw = () => {
     const open = body.querySelector("details")?.open ?? false;
-    body.replaceChildren(tiles(page), categories(page), confusions(page), settings(page, open));
+    body.replaceChildren(tiles(page), arrivals(page), categories(page), confusions(page), settings(page, open));
   };
   draw();
   return { update: (now) => { if (now || !body.contains(document.activeElement)) draw(); } };

@@ -112,9 +112,10 @@ export async function confirmed(title, text, yes, { danger = false } = {}) {
  * Ask for some values.
  *
  * @param {Array<{name: string, label: string, value?: string, required?: boolean, pattern?: string, hint?: string, kind?: string, maxlength?: number}>} fields
+ * @param {string} [problem] what was wrong with the values before
  * @returns {Promise<object|null>} the values by name; null when the person changed their mind
  */
-export async function asked(title, fields, yes, note = "") {
+export async function asked(title, fields, yes, note = "", problem = "") {
   const inputs = fields.map((field) => [field, field.kind === "checkbox"
     ? h("input", { type: "checkbox", name: field.name, checked: Boolean(field.value) })
     : h("input", {
@@ -122,6 +123,7 @@ export async function asked(title, fields, yes, note = "") {
       autocomplete: "off", spellcheck: "false", lang: field.lang ?? null, title: field.hint ?? null,
     })]);
   const form = h("form.stack", { method: "dialog" },
+    problem ? h("p.note.bad", { role: "alert" }, problem) : "",
     inputs.map(([field, input]) => (field.kind === "checkbox"
       ? h("label.check", {}, input, h("span", {}, field.label))
       : h("label.field", {}, h("span", {}, field.label), input, field.hint ? h("span.soft.small", {}, field.hint) : ""))),

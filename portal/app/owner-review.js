@@ -2,7 +2,7 @@
 
 import { get, post, put } from "./api.js";
 import { shortcutsOn } from "./choices.js";
-import { h, openSheet, toast } from "./dom.js";
+import { h, keepFocus, openSheet, toast } from "./dom.js";
 import { number, pick, t } from "./i18n.js";
 import { share } from "./owner-charts.js";
 import { asked, button, named, percent, picture, prefetch, reasonText } from "./owner-parts.js";
@@ -46,6 +46,10 @@ class Deciding {
   }
 
   draw() {
+    keepFocus(this.body, () => this.drawn());
+  }
+
+  drawn() {
     const item = this.current;
     if (!item) {
       this.body.replaceChildren(h("div.card.empty", {}, h("p.big-emoji", { "aria-hidden": "true" }, "🍵"), h("p", {}, this.emptyText), this.tools()));

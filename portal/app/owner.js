@@ -2,8 +2,9 @@
 
 import { explain, get, post } from "./api.js";
 import { finishSignIn, person, signIn, SignInNeededError, signOut } from "./auth.js";
-import { glyph, h, toast } from "./dom.js";
+import { glyph, h, keepFocus, toast } from "./dom.js";
 import { loadWords, number, pick, t } from "./i18n.js";
+import { addPhotos, areComing, coming, tellOfArrivals } from "./owner-adding.js";
 import { goldView, groupsView, itemsView, rejectsView } from "./owner-items.js";
 import { overview } from "./owner-overview.js";
 import { asked, button, confirmed, percent, stateChip } from "./owner-parts.js";
@@ -12,6 +13,7 @@ import { disputesView, reviewView } from "./owner-review.js";
 import { menuSheet } from "./sheets.js";
 
 const REFRESH = 15_000; // milliseconds between looks at a job that is in view
+const REFRESH_SOON = 3_000; // the same while photos are on their way into it
 const VIEWS = { overview, review: reviewView, disputes: disputesView, items: itemsView, gold: goldView, people: peopleView, groups: groupsView, rejects: rejectsView };
 
 const root = document.getElementById("root");
@@ -171,21 +173,22 @@ function listJobs(jobs) {
       h("span.soft.number", {}, t("owner.answers.n", { n: job.answers })),
       job.review ? link({ job: job.job, view: "review" }, t("owner.review.n", { n: job.review })) : ""));
   frame(t("owner.jobs"),
-    h("div.between.head", {}, h("h1", {}, t("owner.jobs")), button(t("owner.new"), newJob, { kind: ".primary" })),
+    h("div.between.head", {}, h("h1", {}, t("owner.jobs")), button(t("owner.new"), () => newJob(), { kind: ".primary" })),
     jobs.length ? h("ul.job-list", {}, jobs.map(card)) : h("div.card.empty", {}, h("p", {}, t("owner.jobs.none")), h("p.soft", {}, t("owner.jobs.none.what"))));
 }
 
-async function newJob() {
+async function newJob(before = {}, problem = "") {
   const given = await asked(t("owner.new"), [
-    { name: "photos", label: t("owner.new.photos"), value: "photos/", required: true, hint: t("owner.new.photos.hint"), maxlength: 1024 },
-    { name: "job_name", label: t("owner.new.name"), pattern: "[A-Za-z0-9](-?[A-Za-z0-9]){0,62}", hint: t("owner.new.name.hint"), maxlength: 63 },
-  ], t("owner.new.go"));
+    { name: "photos", label: t("owner.new.photos"), value: before.photos ?? "photos/", required: true, hint: t("owner.new.photos.hint"), maxlength: 1024 },
+    { name: "job_name", label: t("owner.new.name"), value: before.job_name, pattern: "[A-Za-z0-9](-?[A-Za-z0-9]){0,62}", hint: t("owner.new.name.hint"), maxlength: 63 },
+  ], t("owner.new.go"), "", problem);
   if (!given) return;
   try {
     await post("/api/owner/jobs", { photos: given.photos, ...(given.job_name ? { job_name: given.job_name } : {}) });
     toast(t("owner.new.begun"), { label: t("owner.again"), run: route });
   } catch (error) {
-    trouble(error);
+    if (error.code === "place") await newJob(given, explain(error));
+    else trouble(error);
   }
 }
 
@@ -199,8 +202,8 @@ function showJob(page, view) {
   frame(pick(job, "title") || job.job, head, tabs, body);
   document.getElementById("content").dataset.view = view;
   const drawFrame = () => {
-    head.replaceChildren(...jobHead(page));
-    tabs.replaceChildren(h("ul", {}, Object.keys(VIEWS).map((one) => tab(page, one, view))));
+    keepFocus(head, () => head.replaceChildren(...jobHead(page)));
+    keepFocus(tabs, () => tabs.replaceChildren(h("ul", {}, Object.keys(VIEWS).map((one) => tab(page, one, view)))));
     tabs.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" });
   };
   drawFrame();
@@ -226,6 +229,7 @@ function jobHead(page) {
     h("div.progress", {},
       h("progress.meter", { max: Math.max(1, progress.total), value: progress.done, "aria-label": t("owner.progress") }),
       h("p.number.small", {}, `${t("owner.of", { done: progress.done, total: progress.total })} (${percent(progress.total ? progress.done / progress.total : 1)})`)),
+    ...coming(job),
     h("div.row.verbs", {}, verbs(page)),
   ];
 }
@@ -241,12 +245,14 @@ function verbs(page) {
   if (state === "open") found.push(move("pause"), move("snapshot"), move("stop", ".danger", true));
   if (state === "paused") found.push(move("resume", ".primary"), move("snapshot"), move("stop", ".danger", true));
   if (state === "stopped" || state === "complete") found.push(move("reopen", ".primary"));
+  if (state !== "creating") found.unshift(button(t("owner.add"), () => addPhotos(page)));
   return found;
 }
 
 function later() {
   clearTimeout(timer);
-  timer = setTimeout(() => refresh(), REFRESH);
+  const soon = shown?.page && areComing(shown.page.job);
+  timer = setTimeout(() => refresh(), soon ? REFRESH_SOON : REFRESH);
 }
 
 /** Look at the job again; what a person is doing in a view stays. */
@@ -254,8 +260,10 @@ async function refresh(now = false) {
   const mine = shown;
   if (!mine?.page || (document.hidden && !now)) return;
   try {
+    const before = mine.page.job;
     mine.page.job = await get(mine.page.path);
     if (mine !== shown) return;
+    tellOfArrivals(mine.page, before);
     if (!document.querySelector("dialog[open]") || now) mine.drawFrame();
     mine.update?.(now);
   } catch (error) {

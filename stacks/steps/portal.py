@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aws_cdk import Aws, Duration
@@ -35,6 +36,9 @@ MAP_LABEL: Final = "display"
 EXECUTIONS: Final = "Executions of this machine alone; AWS draws their names."
 LOG: Final = "log/"
 WHOLE_CPU_MB: Final = 1_769
+# Photos are decoded in processes of their own, each with room for the largest allowed.
+DECODING_MB: Final = 3_008
+STARTED_BY_OWNERS: Final[tuple[names.Machine, ...]] = ("label", "snapshot", "add")
 API_TIMEOUT: Final = Duration.seconds(29)  # what API Gateway waits
 
 
@@ -69,7 +73,7 @@ class MakeDisplayCopies(Construct):
             environment=rooms(settings, "photos", "labels"),
             statements=[listing(settings, "photos", "labels"), photos, read, written],
             timeout=Duration.minutes(15),
-            memory_mb=3_008,  # photos are decoded in processes of their own, each with room for the largest allowed
+            memory_mb=DECODING_MB,
             acknowledged=wildcards(photos, read, written),
         )
         index = writing(settings, "labels", layout.INPUTS)
@@ -151,31 +155,74 @@ class MakeDisplayCopies(Construct):
         return [f"{executions}:*", f"{executions}/{MAP_LABEL}:*"]
 
 
-class OpenPortalJob(Function):
+class _PortalStep(Function):
+    """A step that works on the portal's table, and on objects of some rooms."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        step: str,
+        lists: Sequence[names.Room],
+        objects: Sequence[iam.PolicyStatement],
+        more: Sequence[iam.PolicyStatement] = (),
+        environment: Mapping[str, str] | None = None,
+        timeout: Duration,
+        memory_mb: int = WHOLE_CPU_MB,
+        acknowledged: Mapping[str, str] | None = None,
+        needs: Sequence[names.Room] = (),
+    ) -> None:
+        """Make the function.
+
+        Parameters
+        ----------
+        lists
+            Rooms in which it looks for objects that may be missing.
+        objects
+            What it reads and writes there.
+        more
+            What it may do beside that.
+        needs
+            Rooms of which it is told, beside the portal's own.
+        """
+        super().__init__(
+            scope,
+            construct_id,
+            settings=settings,
+            step=step,
+            environment={**portal_variables(settings, *needs), **(environment or {})},
+            statements=[
+                listing(settings, *lists),
+                *objects,
+                reading_table(settings),
+                writing_table(settings),
+                *more,
+            ],
+            timeout=timeout,
+            memory_mb=memory_mb,
+            acknowledged={**wildcards(*objects), **(acknowledged or {})},
+        )
+
+
+class OpenPortalJob(_PortalStep):
     """Open a job in the portal, and wait until whoever ends it answers the task token."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        given = reading(settings, "labels", layout.INPUTS)
-        read = reading(settings, "answers", layout.INPUTS)
-        kept = writing(settings, "answers", layout.INPUTS)
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="open_portal_job",
-            environment=portal_variables(settings),
-            statements=[
-                listing(settings, "labels", "answers"),
-                given,
-                read,
-                kept,
-                reading_table(settings),
-                writing_table(settings),
-                may_put_events(),
+            lists=["labels", "answers"],
+            objects=[
+                reading(settings, "labels", layout.INPUTS),
+                reading(settings, "answers", layout.INPUTS),
+                writing(settings, "answers", layout.INPUTS),
             ],
+            more=[may_put_events()],
             timeout=Duration.minutes(15),
-            memory_mb=WHOLE_CPU_MB,
-            acknowledged=wildcards(given, read, kept),
         )
 
     def waiting_state(self, scope: Construct) -> tasks.LambdaInvoke:
@@ -198,55 +245,70 @@ class OpenPortalJob(Function):
         )
 
 
-class TakeSnapshot(Function):
+class TakeSnapshot(_PortalStep):
     """Keep a running job's labels as they are now, of whichever provider."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        labels = reading(settings, "labels", layout.INPUTS, layout.JOBS, layout.MERGED, layout.RESCUED)
-        log = reading(settings, "answers", layout.INPUTS, LOG)
-        write = [writing(settings, "labels", layout.JOBS, layout.SNAPSHOTS), writing(settings, "answers", LOG)]
         job = describing_jobs()
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="take_snapshot",
-            environment=portal_variables(settings),
-            statements=[
-                listing(settings, "labels", "answers"),
-                labels,
-                log,
-                *write,
-                job,
-                reading_table(settings),
-                writing_table(settings),
+            lists=["labels", "answers"],
+            objects=[
+                reading(settings, "labels", layout.INPUTS, layout.JOBS, layout.MERGED, layout.RESCUED),
+                reading(settings, "answers", layout.INPUTS, LOG),
+                writing(settings, "labels", layout.JOBS, layout.SNAPSHOTS),
+                writing(settings, "answers", LOG),
             ],
+            more=[job],
             timeout=Duration.minutes(15),
-            memory_mb=WHOLE_CPU_MB,
-            acknowledged={**wildcards(labels, log, *write), **wildcards(job, reason=ANY_JOB)},
+            acknowledged=wildcards(job, reason=ANY_JOB),
         )
 
 
-class FinishPortalJob(Function):
+class AddPhotos(_PortalStep):
+    """Make photos ready, and hand them to a job that runs."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            settings=settings,
+            step="add_photos",
+            lists=["photos", "labels", "answers"],
+            objects=[
+                reading(settings, "photos", settings.photos.prefix),
+                reading(settings, "labels", ""),  # a manifest may lie anywhere in it
+                reading(settings, "answers", layout.INPUTS),
+                writing(settings, "labels", layout.INPUTS, DISPLAY),
+                writing(settings, "answers", layout.INPUTS),
+            ],
+            more=[may_put_events()],
+            timeout=Duration.minutes(15),
+            memory_mb=DECODING_MB,
+            needs=["photos"],
+        )
+
+
+class FinishPortalJob(_PortalStep):
     """End a job: seal its log, write what Ground Truth would write, and answer the execution that waits."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, key: kms.IKey) -> None:
-        given = reading(settings, "labels", layout.INPUTS, layout.JOBS)
-        log = reading(settings, "answers", layout.INPUTS, LOG)
-        write = [writing(settings, "labels", layout.JOBS), writing(settings, "answers", LOG)]
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="finish_portal_job",
-            environment=portal_variables(settings),
-            statements=[
-                listing(settings, "labels", "answers"),
-                given,
-                log,
-                *write,
-                reading_table(settings),
-                writing_table(settings),
+            lists=["labels", "answers"],
+            objects=[
+                reading(settings, "labels", layout.INPUTS, layout.JOBS),
+                reading(settings, "answers", layout.INPUTS, LOG),
+                writing(settings, "labels", layout.JOBS),
+                writing(settings, "answers", LOG),
+            ],
+            more=[
                 may_put_events(),
                 iam.PolicyStatement(
                     actions=["states:SendTaskFailure", "states:SendTaskSuccess"],
@@ -258,28 +320,21 @@ class FinishPortalJob(Function):
             ],
             timeout=Duration.minutes(15),
             memory_mb=3_008,
-            acknowledged=wildcards(given, log, *write),
         )
 
 
-class SealLog(Function):
+class SealLog(_PortalStep):
     """Move answers from the table into the hash-chained log, and make good what a kill left undone."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, stream_arn: str) -> None:
-        log = reading(settings, "answers", layout.INPUTS, LOG)
-        write = writing(settings, "answers", LOG)
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="seal_log",
-            environment=portal_variables(settings),
-            statements=[
-                listing(settings, "answers"),
-                log,
-                write,
-                reading_table(settings),
-                writing_table(settings),
+            lists=["answers"],
+            objects=[reading(settings, "answers", layout.INPUTS, LOG), writing(settings, "answers", LOG)],
+            more=[
                 may_put_events(),
                 iam.PolicyStatement(
                     actions=["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
@@ -289,59 +344,46 @@ class SealLog(Function):
                 iam.PolicyStatement(actions=["dynamodb:ListStreams"], resources=["*"]),
             ],
             timeout=Duration.minutes(5),
-            memory_mb=WHOLE_CPU_MB,
-            acknowledged=wildcards(log, write),
         )
 
 
-class PortalApi(Function):
+class PortalApi(_PortalStep):
     """What annotators' pages ask and answer."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        copies = reading(settings, "labels", DISPLAY)
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="portal_api",
-            environment={**portal_variables(settings), **groups(settings)},
-            statements=[
-                listing(settings, "labels"),
-                copies,
-                reading_table(settings),
-                writing_table(settings),
-                may_put_events(),
-            ],
+            lists=["labels"],
+            objects=[reading(settings, "labels", DISPLAY)],
+            more=[may_put_events()],
+            environment=groups(settings),
             timeout=API_TIMEOUT,
-            memory_mb=WHOLE_CPU_MB,
-            acknowledged=wildcards(copies),
         )
 
 
-class OwnerApi(Function):
+class OwnerApi(_PortalStep):
     """What owners' pages and the command line ask."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, pool_id: str) -> None:
-        labels = reading(settings, "labels", layout.INPUTS, layout.JOBS, layout.SNAPSHOTS, DISPLAY)
-        log = reading(settings, "answers", layout.INPUTS, LOG)
-        write = writing(settings, "answers", layout.INPUTS, LOG)
         super().__init__(
             scope,
             construct_id,
             settings=settings,
             step="owner_api",
-            environment={**portal_variables(settings), **groups(settings), deployed.USER_POOL_ID: pool_id},
-            statements=[
-                listing(settings, "labels", "answers"),
-                labels,
-                log,
-                write,
-                reading_table(settings),
-                writing_table(settings),
+            lists=["labels", "answers"],
+            objects=[
+                reading(settings, "labels", layout.INPUTS, layout.JOBS, layout.SNAPSHOTS, DISPLAY),
+                reading(settings, "answers", layout.INPUTS, LOG),
+                writing(settings, "answers", layout.INPUTS, LOG),
+            ],
+            more=[
                 may_put_events(),
                 iam.PolicyStatement(
                     actions=["states:StartExecution"],
-                    resources=[machine_arn(settings, "label"), machine_arn(settings, "snapshot")],
+                    resources=[machine_arn(settings, one) for one in STARTED_BY_OWNERS],
                 ),
                 # Tokens name people by their id; owners know them by their address.
                 iam.PolicyStatement(
@@ -349,9 +391,9 @@ class OwnerApi(Function):
                     resources=[f"arn:{Aws.PARTITION}:cognito-idp:{Aws.REGION}:{Aws.ACCOUNT_ID}:userpool/{pool_id}"],
                 ),
             ],
+            environment={**groups(settings), deployed.USER_POOL_ID: pool_id},
             timeout=API_TIMEOUT,
-            memory_mb=WHOLE_CPU_MB,
-            acknowledged=wildcards(labels, log, write),
+            needs=["photos"],  # it tells at once whether a place can be one of photos
         )
 
 

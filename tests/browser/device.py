@@ -177,11 +177,10 @@ def device(browser: Browser, kind: Mapping[str, Any], *, language: str = "en", *
 def watch(one: Device, page: Page) -> None:
     """Keep what fails unseen on a page."""
     page.on("pageerror", lambda error: one.errors.append(f"{error}\n{error.stack}"))
-    page.on(
-        "console", lambda message: one.errors.append(message.text) if _matters(message.type, message.text) else None
-    )
+    page.on("console", lambda message: one.errors.append(message.text) if matters(message.type, message.text) else None)
 
 
-def _matters(kind: str, text: str) -> bool:
+def matters(kind: str, text: str) -> bool:
+    """Tell whether something that a console says is a fault of the page."""
     # A request that fails is a line of the console by itself; what the page makes of it is what the tests look at.
     return kind in ("error", "warning") and not text.startswith("Failed to load resource")

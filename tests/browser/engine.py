@@ -46,6 +46,25 @@ def chromium() -> Iterator[Browser]:
                 browser.close()
 
 
+def require_japanese(browser: Browser) -> None:
+    """Fail where no font has Japanese letters: a picture would show boxes in their place."""
+    page = browser.new_page()
+    same = page.evaluate(
+        """() => {
+            const drawn = (letter) => {
+                const canvas = new OffscreenCanvas(40, 40).getContext("2d");
+                canvas.font = "32px sans-serif";
+                canvas.fillText(letter, 2, 34);
+                return canvas.getImageData(0, 0, 40, 40).data.join();
+            };
+            return drawn("語") === drawn("麺");
+        }"""
+    )
+    page.close()
+    if same:
+        raise RuntimeError("No font here has Japanese letters. Install one (Debian: fonts-noto-cjk), and try again.")
+
+
 def _fonts(folder: Path) -> Path:
     """Write a font configuration that knows the machine's fonts and an emoji font (which few servers have)."""
     places = ("/usr/share/fonts", "/usr/local/share/fonts", EMOJI_FONT)

@@ -1,6 +1,7 @@
 """Take the pictures of docs/annotators.md: screenshots of the real page at work on composed icons (no photos).
 
-Run: ``python -m tests.browser.pictures``. The files are small WebP; the page's version decides what is on them.
+Run: ``python -m tests.browser.pictures``, where a Japanese font is installed (Debian: ``fonts-noto-cjk``). The files
+are small WebP; the page's version decides what is on them.
 """
 
 from __future__ import annotations
@@ -13,40 +14,33 @@ from typing import Final
 from PIL import Image
 from playwright.sync_api import Browser
 
-from demo.pictures import make_pictures
+from tests.browser import menu
 from tests.browser.contract_server import ContractServer
 from tests.browser.desks import ContractDesk, Photo
 from tests.browser.device import DESKTOP, SMALL_PHONE, Device, device
-from tests.browser.engine import PROJECT, chromium
+from tests.browser.engine import PROJECT, chromium, require_japanese
 
 FOLDER: Final = PROJECT / "docs" / "pictures"
 HEIGHT: Final = 960  # pixels of a phone's picture
 GAP: Final = 24
-MENUS: Final = ("カップケーキの盛り合わせ", "三色だんご", "ほうじ茶ラテ", "季節の果物", "枝豆")
 
 
 def main() -> None:
     """Write all pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        made = [one for one in make_pictures(Path(folder), 40) if one.kind == "picture"]
-        photos = [
-            Photo(
-                (Path(folder) / one.key).read_bytes(), {"genre": "カフェ・甘味", "menu-text": MENUS[place % len(MENUS)]}
-            )
-            for place, one in enumerate(made)
-        ]
-        with chromium() as browser:
-            for language in ("ja", "en"):
-                with ContractServer().running() as server:
-                    _phone(browser, ContractDesk(server), photos, language)
-                with ContractServer().running() as server:
-                    _desktop(browser, ContractDesk(server), photos, language)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        require_japanese(browser)
+        for language in ("ja", "en"):
+            photos = menu.photos(Path(folder), language)
+            with ContractServer().running() as server:
+                _phone(browser, ContractDesk(server), photos, language)
+            with ContractServer().running() as server:
+                _desktop(browser, ContractDesk(server), photos, language)
 
 
 def _phone(browser: Browser, desk: ContractDesk, photos: list[Photo], language: str) -> None:
     job = desk.photos([photos[0], photos[1], photos[1], photos[1], *photos[2:]])
-    desk.server.jobs[job].definition["categories"][0]["example"] = f"/api/photos/{job}/0000000"
+    desk.server.jobs[job].definition["categories"][1]["example"] = f"/api/photos/{job}/0000000"
     with device(browser, SMALL_PHONE, language=language) as one:
         one.page.goto(f"{desk.url}/?job={job}")
         sign_in = _shot(one)

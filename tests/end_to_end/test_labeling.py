@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
+from typing import Any
 
 import psutil
 import pytest
 
-from menulens.client.portal import PortalClient, label
+from menulens.client.portal import PortalClient, PortalClientError, label
 from menulens.core import keys
 from tests.end_to_end.cloud import PASSWORD, Site, wait_for
+from tests.unit.portal_photos.generators.files import any_jpeg
 
 _LIFETIME = 6.0  # seconds, of which a function's start takes some
 _SWEEPS = 3
@@ -88,6 +90,31 @@ def should_ask_only_what_is_missing_when_a_stopped_job_is_resumed_in_another(sit
     assert "unlabeled" not in card["reasons"]
     final = site.labeled(card["source"]["uri"])
     assert first.items() <= final.items()
+
+
+def should_add_photos_to_a_job_that_runs(site: Site) -> None:
+    site.start("label", photos="photos/", job_name="growing", max_photos=20)
+    total, desk = site.open_job("growing")["total"], "/api/owner/jobs/growing"
+    for number, content in enumerate((any_jpeg((640, 480), 81), any_jpeg((640, 480), 82), b"<svg/>")):
+        site.put("photos", f"photos/added-later/{number}.jpg", content)
+    with pytest.raises(PortalClientError) as refused:
+        site.owner.post(f"{desk}/photos", {"photos": "elsewhere/"})
+    assert (refused.value.status, refused.value.code) == (404, "place")
+
+    begun = site.owner.post(f"{desk}/photos", {"photos": "photos/added-later/"})
+
+    def arrived() -> dict[str, Any] | None:
+        told = next(one for one in site.owner.get(desk)["additions"] if one["id"] == begun["id"])
+        assert told["state"] != "failed", told
+        return told if told["state"] == "done" else None
+
+    told = wait_for("photos are added", arrived)
+    assert (told["records"], told["asked"], told["ready"], told["rejected"], told["items"]) == (3, 2, 2, 1, 2)
+    assert site.job("growing")["total"] == total + 2
+    assert site.owner.get(f"{desk}/rejects")["codes"]["wrong-type"] >= 1
+    again = site.output(site.start("add", job_name="growing", photos="photos/added-later/"))
+    assert (again["had"], again["asked"]) == (2, 0)
+    site.owner.post(f"{desk}/stop")
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,18 @@ ROLES = {
         READ_TABLE,
         WRITE_TABLE,
     ),
+    "What the step add_photos of menulens-local may do": step(
+        "add-photos",
+        f"s3:ListBucket on {room('photos')}, {room('labels')}, {room('answers')}",
+        READ_PHOTOS,
+        f"s3:GetObject on {room('labels', '*')}",
+        f"s3:GetObject on {room('answers', 'inputs/*')}",
+        write(labels("inputs", "display")),
+        write(room("answers", "inputs/*")),
+        READ_TABLE,
+        WRITE_TABLE,
+        PUT_EVENTS,
+    ),
     "What the step plan_display of menulens-local may do": step(
         "plan-display", LIST_LABELS, f"s3:GetObject on {labels('inputs')}"
     ),
@@ -175,6 +187,7 @@ ROLES = {
         PUT_EVENTS,
     ),
     "What the state machine menulens-local-snapshot may do": machine(f"{LAMBDA}take-snapshot", *STARTS_CLEAN),
+    "What the state machine menulens-local-add may do": machine(f"{LAMBDA}add-photos"),
     **{
         f"Starts menulens-local-{name}": {f"states:StartExecution on {STATES}stateMachine:menulens-local-{name}"}
         for name in ("train", "deploy", "vectorise", "clean")

@@ -89,7 +89,7 @@ def request_time(machines: dict[str, Any]) -> int:
 
 
 def should_start_every_machine_with_a_check_of_its_input(machines: dict[str, Any]) -> None:
-    assert set(machines) == {"label", "clean", "snapshot", "train", "deploy", "vectorise"}
+    assert set(machines) == {"label", "clean", "snapshot", "add", "train", "deploy", "vectorise"}
     for machine, definition in machines.items():
         assert definition["StartAt"] == "CheckInput"
         first = definition["States"]["CheckInput"]

@@ -62,7 +62,7 @@ ROLES = {
         WRITE_TABLE,
         PUT_EVENTS,
         f"states:StartExecution on {STATES}stateMachine:menulens-local-label, "
-        f"{STATES}stateMachine:menulens-local-snapshot",
+        f"{STATES}stateMachine:menulens-local-snapshot, {STATES}stateMachine:menulens-local-add",
         "cognito-idp:ListUsersInGroup on POOL",
     ),
     "What the step finish_portal_job of menulens-local may do": step(

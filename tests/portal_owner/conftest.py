@@ -99,6 +99,7 @@ class Maker:
         rejects: Mapping[int, tuple[str, str]] | None = None,
         photo: Callable[[int], bytes] = any_photo,
         lines: list[dict[str, Any]] | None = None,
+        genre: Callable[[int], str] = lambda _: "そば",
         **options: Any,
     ) -> Job:
         """Open a job.
@@ -113,13 +114,18 @@ class Maker:
         name = f"job-{next(_numbers)}-{uuid.uuid4().hex[:6]}"
         folder = f"s3://{self.portal.labels_bucket}/inputs/{name}"
         given = lines or [
-            {"source-ref": f"s3://photos/photos/そば処/{name}-{line}.jpg", "genre": "そば"} for line in range(count)
+            {"source-ref": f"s3://photos/photos/そば処/{name}-{line}.jpg", "genre": genre(line)}
+            for line in range(count)
         ]
         display = []
         for line, value in enumerate(given):
             content = photo(line)
             sha = hashlib.sha256(content).hexdigest()
-            told: dict[str, Any] = {"line": line, "source_ref": value.get("source-ref"), "context": {"genre": "そば"}}
+            told: dict[str, Any] = {
+                "line": line,
+                "source_ref": value.get("source-ref"),
+                "context": {"genre": genre(line)},
+            }
             if rejects and line in rejects:
                 display.append({**told, "reject": dict(zip(("code", "reason"), rejects[line], strict=True))})
                 continue

@@ -6,6 +6,7 @@ Only the token's signature is not checked here: whoever the token names is belie
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -23,10 +24,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from menulens.core import inputs, keys
 from menulens.local.hosting import free_port
-from menulens.portal import owner_api
+from menulens.portal import adding, owner_api
 from menulens.portal.api import Api
 from menulens.portal.context import Portal
+from menulens.portal.model import PortalError
+from menulens.settings import settings_of
+from menulens.storage import StorageError
 
 FILES = Path(__file__).resolve().parents[2] / "portal"
 OWNERS = "menulens-test-owners"
@@ -60,15 +65,38 @@ class PageServer:
 
 
 @contextmanager
-def running(portal: Portal) -> Iterator[PageServer]:
-    """Serve a portal's pages on a free port."""
+def running(portal: Portal, photos: str = "photos") -> Iterator[PageServer]:
+    """Serve a portal's pages on a free port.
+
+    What an owner sets going is checked as its state machine does, and noted; only photos are really added, from the
+    bucket ``photos``.
+    """
+    settings = settings_of("local").model_dump(mode="json")
+    place = inputs.place_of(settings, {"photos": photos, "labels": portal.labels_bucket})
+    adders: list[Thread] = []
     port = free_port()
     started: list[tuple[str, Any]] = []
     one_at_a_time = Lock()  # as a Lambda function answers
     annotators = Api(lambda: portal, ANNOTATORS, OWNERS).handler()
 
+    def add(given: dict[str, Any]) -> None:
+        with contextlib.suppress(PortalError, StorageError):  # the page tells of it
+            adding.add(
+                portal,
+                given[keys.JOB_NAME],
+                settings=settings,
+                photo_bucket=photos,
+                photos=given[keys.PHOTOS],
+                manifest=given[keys.MANIFEST],
+                addition=given[keys.ADDITION],
+            )
+
     def start(machine: str, given: Any) -> str:
+        checked = inputs.check(machine, given, place)
         started.append((machine, given))
+        if machine == "add":
+            adders.append(Thread(target=add, args=(checked,)))
+            adders[-1].start()
         return f"arn:aws:states:us-east-1:123456789012:execution:{machine}:{len(started)}"
 
     async def api(request: Request) -> Response:
@@ -117,6 +145,8 @@ def running(portal: Portal) -> Iterator[PageServer]:
     finally:
         server.should_exit = True
         thread.join(10)
+        for adder in adders:
+            adder.join()
 
 
 def _event(request: Request, body: bytes) -> dict[str, Any]:

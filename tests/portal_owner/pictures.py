@@ -1,6 +1,6 @@
 """Take the pictures of docs/owners.md: the real page on the real API, on composed icons (no photos).
 
-Run: ``python -m tests.portal_owner.pictures``.
+Run: ``python -m tests.portal_owner.pictures``, where a Japanese font is installed (Debian: ``fonts-noto-cjk``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from menulens.local.lifecycle import start_server, stop
 from menulens.portal.context import portal_of
 from menulens.portal.table import definition
 from tests.browser.device import PHONE
-from tests.browser.engine import PROJECT, chromium
+from tests.browser.engine import PROJECT, chromium, require_japanese
 
 from . import page_server, scenes
 from .conftest import Maker, Session
@@ -49,6 +49,7 @@ def main() -> None:
             )
             job = scenes.busy_job(Maker(portal), *scenes.pictures(Path(folder) / "pictures"))
             with page_server.running(portal) as server, chromium() as browser:
+                require_japanese(browser)
                 for language in ("ja", "en"):
                     address = f"{server.origin}/owner.html?job={job.name}&view="
                     shots = [

@@ -230,6 +230,17 @@ def should_take_a_job_through_its_life(make: Maker, api: Api) -> None:
     assert api.refused("POST", "", {"photos": "a", "manifest": "s3://bucket/b"}) == (422, "invalid")
 
 
+def should_set_going_that_photos_are_added(make: Maker, api: Api) -> None:
+    job = make.job(1)
+    begun = api.post(f"/{job.name}/photos", {"photos": "photos/tanuki/"})
+    assert (begun["state"], begun["what"], begun["asked"]) == ("waiting", "photos/tanuki/", 0)
+    due = {"job_name": job.name, "addition": begun["id"], "photos": "photos/tanuki/"}
+    assert api.started == [("add", due)]
+    assert api.get(f"/{job.name}")["additions"] == [begun]
+    assert api.refused("POST", f"/{job.name}/photos", {"photos": "a", "manifest": "s3://bucket/b"}) == (422, "invalid")
+    assert api.refused("POST", "/no-such-job/photos", {"photos": "photos/"}) == (404, "no-job")
+
+
 def should_find_a_changed_line_of_the_log(make: Maker, api: Api, portal: Portal) -> None:
     job = make.job(2, max_answers=1)
     make.answer(job, "aki", "0000000", "meal")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,20 +11,27 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from menulens.portal import jobs, work
+from menulens.portal import additions, jobs, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job
-from tests.browser.device import DESKTOP, PHONE, SMALL_PHONE
+from tests.browser.device import DESKTOP, PHONE, SMALL_PHONE, matters
 from tests.browser.engine import AXE, chromium
 
 from . import page_server, scenes
-from .conftest import Maker
+from .conftest import Maker, Session, any_photo
 
 VIEWS = ("overview", "review", "disputes", "items", "gold", "people", "groups", "rejects")
 _WATCH = """
 window.breaches = [];
 document.addEventListener("securitypolicyviolation", (event) => window.breaches.push(event.violatedDirective));
 """
+
+# Words that do not fit into what holds them, or reach out of the window (what scrolls by itself may).
+_CUT = """[...document.querySelectorAll("button, .chip, h1, h2, dd, dt, td, th, .badge, select, figcaption, li > p")]
+    .filter((one) => one.checkVisibility() && !one.closest(".tabs, .visually-hidden"))
+    .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline"
+        || one.getBoundingClientRect().right > innerWidth + 1)
+    .map((one) => one.outerHTML.slice(0, 200))"""
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +41,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def server(portal: Portal) -> Iterator[page_server.PageServer]:
-    with page_server.running(portal) as found:
+def server(portal: Portal, photos: str) -> Iterator[page_server.PageServer]:
+    with page_server.running(portal, photos) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def photos(session: Session) -> str:
+    """A photo bucket."""
+    name = f"photos-{uuid.uuid4().hex[:12]}"
+    session.client("s3").create_bucket(Bucket=name)
+    return name
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +77,7 @@ def opened(
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: wrong.append(said.text) if matters(said.type, said.text) else None)
     try:
         page.goto(f"{server.origin}/owner.html{path}")
         yield page
@@ -95,6 +111,57 @@ def should_be_for_everyone(
         assert serious(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert not re.findall(r"\bowner\.[a-z_.]+", page.locator("body").inner_text()), "a text has no words"
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+@pytest.mark.parametrize(
+    "viewport",
+    [{"width": 640, "height": 400}, {"width": 320, "height": 512}, {"width": 844, "height": 390}],
+    ids=["desktop at 200 %", "narrow phone", "phone on its side"],
+)
+def should_stay_usable_when_everything_is_large(
+    browser: Browser, server: page_server.PageServer, busy: Job, viewport: dict[str, int], language: str
+) -> None:
+    with opened(browser, server, "", {"viewport": viewport}, language) as page:
+        for view in (None, *VIEWS):
+            if view is not None:
+                page.goto(f"{server.origin}/owner.html?job={busy.name}&view={view}")
+                expect(page.locator(".view > *").first).to_be_visible()
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{view} scrolls sideways"
+            assert page.evaluate(_CUT) == [], view
+            assert serious(page) == [], view
+        assert page.locator(".top").bounding_box()["height"] < 0.2 * viewport["height"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "viewport", [{"width": 640, "height": 400}, {"width": 320, "height": 512}], ids=["desktop at 200 %", "narrow phone"]
+)
+def should_decide_and_change_a_job_when_everything_is_large(
+    browser: Browser, server: page_server.PageServer, portal: Portal, viewport: dict[str, int]
+) -> None:
+    make = Maker(portal)
+    job = make.job(2, max_answers=2, confidence=0.999)
+    make.answer(job, "aki", "0000000", "meal")
+    make.answer(job, "ben", "0000000", "drink")
+    with opened(browser, server, f"?job={job.name}&view=review", {"viewport": viewport}) as page:
+        page.get_by_role("button", name="Drink").click()
+        expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+        page.get_by_role("link", name="Overview").click()
+        page.get_by_role("button", name="Add a category").click()
+        dialog = page.get_by_role("dialog")
+        for name, value in (("key", "fruit"), ("ja", "果物"), ("en", "Fruit")):
+            dialog.locator(f"input[name={name}]").fill(value)
+        box = dialog.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= viewport["height"]
+        dialog.get_by_role("button", name="Add a category").click()
+        expect(page.locator(".category")).to_have_count(5)
+        page.get_by_role("button", name="Pause").click()
+        dialog.get_by_role("button", name="Pause").click()
+        expect(page.locator(".job-head .chip")).to_have_text("Paused")
+    assert jobs.get_item(portal, job.name, "0000000").label == 2
 
 
 def should_list_jobs_and_lead_to_one(browser: Browser, server: page_server.PageServer, busy: Job) -> None:
@@ -189,6 +256,73 @@ def should_add_and_rename_a_category(browser: Browser, server: page_server.PageS
         expect(page.locator(".category")).to_have_count(5)
         expect(page.locator(".category").last).to_contain_text("<img src=x>")
         assert [one.key for one in jobs.get(portal, job.name).categories][-1] == "fruit"
+
+
+@pytest.mark.parametrize(("size", "language"), [(PHONE, "ja"), (DESKTOP, "en")])
+def should_add_photos_and_tell_what_became_of_them(
+    browser: Browser, server: page_server.PageServer, portal: Portal, photos: str, size: Any, language: str
+) -> None:
+    job = Maker(portal).job(2)
+    folder = f"photos/{job.name}/"
+    for name, content in (
+        ("1.jpg", any_photo(71)),
+        ("2.jpg", any_photo(72)),
+        ("3.jpg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("4.jpg", any_photo(74)[:700]),
+    ):
+        portal.storage.write_bytes(f"s3://{photos}/{folder}{name}", content, "image/jpeg")
+    words = {
+        "en": ("Add photos", "2 photos added, 2 turned away", "can't be taken from there"),
+        "ja": ("写真を追加", "2枚を追加しました。2枚は対象外です", "この場所の写真は使えません"),
+    }[language]
+    with opened(browser, server, f"?job={job.name}", size, language) as page:
+        page.get_by_role("button", name=words[0]).click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("textbox").fill("elsewhere/")
+        dialog.get_by_role("button", name=words[0]).click()
+        expect(dialog.get_by_role("alert")).to_contain_text(words[2])
+        expect(dialog.get_by_role("textbox")).to_have_value("elsewhere/")
+        assert serious(page) == []
+        dialog.get_by_role("textbox").fill(folder)
+        dialog.get_by_role("button", name=words[0]).click()
+        expect(page.locator(".arrival")).to_contain_text(words[1], timeout=120_000)
+        expect(page.locator(".job-head .progress")).to_contain_text("4")
+        expect(page.locator(".coming")).to_have_count(0)
+        assert serious(page) == []
+        page.locator(".card", has=page.locator(".arrivals")).get_by_role("button").click()
+        expect(page.locator(".reject")).to_have_count(2)
+    grown = jobs.get(portal, job.name)
+    assert (grown.lines, grown.asked) == (5, 4)
+    assert server.started[-1][0] == "add"
+
+
+def should_tell_why_photos_could_not_be_added(browser: Browser, server: page_server.PageServer, portal: Portal) -> None:
+    job = Maker(portal).job(1)
+    with opened(browser, server, f"?job={job.name}") as page:
+        page.get_by_role("button", name="Add photos").click()
+        place = f"s3://{portal.labels_bucket}/no/such.manifest"
+        page.get_by_role("textbox").fill(place)
+        page.get_by_role("dialog").get_by_role("button", name="Add photos").click()
+        expect(page.locator(".arrival")).to_contain_text("Not added", timeout=120_000)
+        expect(page.locator(".arrival")).to_contain_text("such.manifest")
+    assert jobs.get(portal, job.name).lines == 1
+
+
+def should_show_how_far_photos_are_and_keep_the_focus(
+    browser: Browser, server: page_server.PageServer, portal: Portal
+) -> None:
+    job = Maker(portal).job(1)
+    addition = additions.begin(portal, job.name, additions.new_id(portal), "photos/tanuki/")
+    with opened(browser, server, f"?job={job.name}&view=items") as page:
+        expect(page.locator(".coming")).to_contain_text("Looking through photos/tanuki/")
+        page.get_by_role("button", name="Pause").focus()
+        additions.note(portal, job.name, addition.id, state="running", asked=300, ready=120)
+        expect(page.locator(".coming")).to_contain_text("120 of 300", timeout=30_000)
+        assert page.evaluate("document.activeElement.textContent") == "Pause"
+        assert serious(page) == []
+        additions.note(portal, job.name, addition.id, state="done", ready=300, unusable=1)
+        expect(page.locator(".toast")).to_contain_text("299 photos added, 1 turned away", timeout=30_000)
+        expect(page.locator("#live")).to_contain_text("299 photos added")
 
 
 def should_keep_out_who_is_no_owner(browser: Browser, server: page_server.PageServer, busy: Job) -> None:

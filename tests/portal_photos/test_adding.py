@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from benchmarks._portal_room import CATEGORIES, Room, any_room
-from menulens.portal import adding, display_index, jobs
+from menulens.portal import adding, additions, display_index, jobs, rejected
 from menulens.portal.model import Job, JobOptions, PortalError
 from menulens.settings import settings_of
 from tests.unit.portal_photos.generators import files
@@ -73,6 +74,43 @@ def should_add_what_the_job_lacks_with_copies_and_groups(room: Room, photos: str
     again = added(room, job, photos, photos=f"s3://{photos}/photos/a/")
     assert (again.had, again.asked, again.rejected) == (4, 0, 1)
     assert jobs.get(room.portal, job.name).lines == 4
+    # Whoever looks is told of both calls, and of what was turned away once.
+    last, first_call = additions.recent(room.portal, job.name)
+    assert (last.state, last.had, last.asked) == ("done", 4, 0)
+    assert (first_call.state, first_call.ready, first_call.items) == ("done", 3, 2)
+    assert [one["code"] for one in rejected.rejects(room.portal, grown)] == ["wrong-type"]
+
+
+def should_leave_what_is_too_much_for_the_next_call(room: Room, photos: str) -> None:
+    job = opened(room, [{"source-ref": put(room, photos, "0.jpg", files.any_jpeg((640, 480), 9))}])
+    for number in range(1, 4):
+        put(room, photos, f"b/{number}.jpg", files.any_jpeg((640, 480), number))
+    for due in ((2, 0, 1), (1, 2, 0), (0, 3, 0)):
+        told = adding.add(
+            room.portal,
+            job.name,
+            settings=SETTINGS,
+            photo_bucket=photos,
+            photos=f"s3://{photos}/photos/b/",
+            most=2,
+        )
+        assert (told.asked, told.had, told.left) == due
+    assert jobs.get(room.portal, job.name).lines == 4
+
+
+def should_tell_why_it_failed_and_that_it_was_killed(room: Room, photos: str) -> None:
+    job = opened(room, [{"source": "天丼"}])
+    put(room, photos, "1.jpg", files.any_jpeg())
+    with pytest.raises(PortalError, match="asks about a text"):
+        added(room, job, photos, photos=f"s3://{photos}/photos/")
+    (failed,) = additions.recent(room.portal, job.name)
+    assert (failed.state, failed.what) == ("failed", f"s3://{photos}/photos/")
+    assert "asks about a text" in failed.message
+    begun = additions.begin(room.portal, job.name, additions.new_id(room.portal), "photos/")
+    assert additions.begin(room.portal, job.name, begun.id, "others/") == begun
+    later = replace(room.portal, clock=lambda: room.portal.clock() + additions.QUIET_SECONDS + 1)
+    assert [one.state for one in additions.recent(room.portal, job.name)] == ["waiting", "failed"]
+    assert [one.state for one in additions.recent(later, job.name)] == ["failed", "failed"]
 
 
 def should_keep_the_line_of_a_photo_that_can_not_be_shown(room: Room, photos: str) -> None:

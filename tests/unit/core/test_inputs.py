@@ -66,6 +66,16 @@ def should_know_every_machine() -> None:
             {"job_name": "spring", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn:aws:states:…"},
             {"job_name": "spring"},
         ),
+        (
+            "add",
+            {"job_name": "spring", "photos": "photos/new/", "addition": "2026-11-28T06:16:25.123456Z-0a1b2c3d"},
+            {
+                "job_name": "spring",
+                "photos": "s3://menulens-test-photos/photos/new/",
+                "manifest": None,
+                "addition": "2026-11-28T06:16:25.123456Z-0a1b2c3d",
+            },
+        ),
         ("train", {"dataset": "latest"}, {"dataset": "latest"}),
         (
             "train",
@@ -103,6 +113,9 @@ def should_fill_in_what_was_left_out(machine: str, given_: dict[str, Any], expec
         ("clean", {"labeling_job": "a", "manifest": "s3://menulens-test-labels/a"}, "exactly one of"),
         ("clean", {"labeling_job": "a", "reindex": "yes"}, "reindex = 'yes': not allowed; allowed: true or false"),
         ("snapshot", {}, "job_name: missing; allowed: a labeling job's name or ARN"),
+        ("add", {"job_name": "spring"}, "add: exactly one of photos, manifest is due; there: none"),
+        ("add", {"photos": "photos/"}, "job_name: missing"),
+        ("add", {"job_name": "spring", "photos": "photos/", "addition": "x#y"}, "addition = 'x#y': not allowed"),
         ("train", {"dataset": "s3://menulens-test-models/x/"}, "allowed: latest, a dataset's id, or its place"),
         ("deploy", {"model_package": PACKAGE.replace("test-", "live-")}, "group menulens-test-classifier"),
         ("deploy", {"model_package": PACKAGE, "environment": "live"}, "environment = 'live': not allowed"),
