@@ -5,7 +5,7 @@ candidates; people check a random probe of them (see :mod:`menulens.labeling.pro
 the error do the machine's labels stand.
 
 Since the probe proves, the threshold need not: it is the one that promises to spare people most. A batch that fails
-costs its share of what later batches may be wrong by, so none is begun that is likelier to fail than to stand.
+costs its share of what later batches may be wrong by, so none is begun that is not likely to stand.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from menulens.labeling.probing import CERTAINTY, ERROR, Plan
 
 Array = np.ndarray[Any, Any]
 
-LIKELY: Final = 0.5
-"""How likely a batch must be to stand for it to be begun."""
+LIKELY: Final = 0.8
+"""How likely a batch must be to stand for it to be begun. What is believed is of the best of many thresholds, and so a
+little too good; and a batch that fails leaves less for the next."""
 BELIEF: Final = 20.0
 """So many held-out photos does the calibrated confidence count for, when the error of a batch is guessed."""
 STRATA: Final = 5
@@ -176,7 +177,7 @@ def choose_threshold(
         candidates = int(np.searchsorted(-falling, -threshold, side="right"))  # photos of equal confidence go together
         belief = _belief(confidence, right, falling[:candidates])
         if belief.mean() > error:
-            continue  # it is likelier to fail than to stand
+            continue  # it can't be likely to stand
         planned = probing.plan(candidates, batch, error=error, certainty=certainty)
         spared, stands = probing.expected_spared(planned, belief.ppf(quantiles))
         if stands >= LIKELY and spared > best[0]:
