@@ -1,40 +1,41 @@
-"""Labels by machine where it is surely right, and proof that it is.
+"""Labels by machine where it is surely right: what it would say, how sure it is, and which photos it should offer.
 
-The order of things: a model's confidence is calibrated on people's labels that it never saw; photos over a threshold
-become candidates; people check a random probe of them; and only when the probe bounds the candidates' error do their
-machine labels stand.
+The order of things: predictions are calibrated on people's labels that they never saw; photos over a threshold become
+candidates; people check a random probe of them (see :mod:`menulens.labeling.probing`); and only when the probe bounds
+the error do the machine's labels stand.
 
-The probe is looked at more than once, and stopping at the first look that pleases would void an ordinary bound: with
-four looks at 5 % each, a batch over the limit passes far more often than that. So the looks are planned beforehand, at
-fixed numbers of probes in an order drawn beforehand, and share the error rate evenly among them (alpha spending with
-Bonferroni's inequality; Pocock 1977 for equal shares); batches of one job share it as ``6 / (π² batch²)``, whose sum is
-1. Each bound is exact (Clopper & Pearson 1934). A confidence sequence (Howard et al. 2021) would allow a look at any
-moment; a command that is run now and then has no use for that.
+Since the probe proves, the threshold need not: it is the one that promises to spare people most. A batch that fails
+costs its share of what later batches may be wrong by, so none is begun that is not likely to stand.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from scipy import optimize, stats
 
+from menulens.labeling import probing
+from menulens.labeling.prediction import out_of_fold, predict
+from menulens.labeling.probing import CERTAINTY, ERROR, Plan
+
 Array = np.ndarray[Any, Any]
 
-ERROR: Final = 0.05
-CERTAINTY: Final = 0.95
-LOOKS: Final = 4
-AIM: Final = 0.5
-"""Candidates are chosen for so much of the error that they may have: to prove a batch that is just under the limit
-would take more probes than it has photos."""
-MOST_PROBED: Final = 0.5
-"""A look at more of the candidates than this spares nobody anything."""
+LIKELY: Final = 0.8
+"""How likely a batch must be to stand for it to be begun. What is believed is of the best of many thresholds, and so a
+little too good; and a batch that fails leaves less for the next."""
+BELIEF: Final = 20.0
+"""So many held-out photos does the calibrated confidence count for, when the error of a batch is guessed."""
+STRATA: Final = 5
+"""Strata of confidence in which held-out photos and candidates are compared."""
+SIZES: Final = 24
+"""Sizes of batches that are tried."""
+RATES: Final = 15
+"""Points at which a belief about an error rate is taken."""
 TINY: Final = 1e-12
-
-State = Literal["waiting", "stands", "stopped"]
 
 
 # --- calibration -----------------------------------------------------------------------------------
@@ -80,136 +81,108 @@ def uncertainty(probabilities: Array) -> Array:
     return np.clip(found, 0.0, 1.0)
 
 
-# --- bounds ----------------------------------------------------------------------------------------
+# --- what is offered -------------------------------------------------------------------------------
 
 
-def upper_bound(errors: int, count: int, level: float) -> float:
-    """Return the upper end of the one-sided exact interval for an error rate (Clopper & Pearson 1934).
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a machine would say of photos that nobody has answered, and from which confidence on it should.
+
+    Attributes
+    ----------
+    temperature
+        At which predictions fit the labels that they never saw.
+    error_before, error_after
+        Expected calibration error before and after.
+    probabilities
+        float64 [asked, K], calibrated.
+    threshold
+        None where no batch is likely to stand.
+    plan
+        Of the batch; None without.
+    """
+
+    temperature: float
+    error_before: float
+    error_after: float
+    probabilities: Array
+    threshold: float | None
+    plan: Plan | None
+
+
+def propose(
+    vectors: Array,
+    labels: Array,
+    categories: int,
+    *,
+    batch: int,
+    groups: Array | None = None,
+    error: float = ERROR,
+    certainty: float = CERTAINTY,
+) -> Proposal:
+    """Say what a machine would label, and whether it should be probed now.
 
     Parameters
     ----------
-    level
-        The chance that the true rate is over the bound, at most.
+    vectors, labels
+        float32 [n, d] and int64 [n]: photos that people labeled, and with label -1 those that nobody has answered.
+    batch
+        Number of the batch in its job, from 1.
+    groups
+        What must not be divided, as a photo's restaurant; [n].
+
+    Raises
+    ------
+    menulens.labeling.prediction.TooFewLabelsError
+        If there is too little to learn from.
     """
-    return 1.0 if errors >= count else float(stats.beta.ppf(1.0 - level, errors + 1, count - errors))
-
-
-def lower_bound(errors: int, count: int, level: float) -> float:
-    """Return the lower end of the one-sided exact interval for an error rate (Clopper & Pearson 1934)."""
-    return 0.0 if errors == 0 else float(stats.beta.ppf(level, errors, count - errors + 1))
+    known, asked = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    truth = labels[known]
+    held_out = out_of_fold(vectors, labels, categories, groups=groups)[known]
+    temperature = fit_temperature(held_out, truth)
+    sure = calibrated(held_out, temperature)
+    probabilities = calibrated(predict(vectors, labels, categories)[asked], temperature)
+    threshold, planned = choose_threshold(
+        sure.max(axis=1), sure.argmax(axis=1) == truth, probabilities.max(axis=1),
+        batch=batch, error=error, certainty=certainty,
+    )  # fmt: skip
+    before, after = (calibration_error(one, truth) for one in (held_out, sure))
+    return Proposal(temperature, before, after, probabilities, threshold, planned)
 
 
 def choose_threshold(
-    confidence: Array, right: Array, *, error: float = ERROR, certainty: float = CERTAINTY, steps: int = 100
-) -> float | None:
-    """Return the lowest confidence from which on machine labels look good enough to be probed; None if there is none.
-
-    Thresholds are tried from the highest downward, each by the exact bound of the photos over it, until the first
-    that fails: tests in a fixed order need no correction (Maurer et al. 1995; Angelopoulos et al. 2021, "Learn then
-    test", section 3). The photos are the ones that calibrated the model, so this chooses; the probe decides.
+    confidence: Array,
+    right: Array,
+    asked: Array,
+    *,
+    batch: int,
+    error: float = ERROR,
+    certainty: float = CERTAINTY,
+) -> tuple[float | None, Plan | None]:
+    """Return the confidence from which on candidates promise to spare people most, and their plan; None if none does.
 
     Parameters
     ----------
     confidence, right
         float64 and bool [n] of held-out photos.
+    asked
+        float64 [m]: confidence of the photos that nobody has answered.
     """
-    order = np.argsort(-confidence, kind="stable")
-    over, wrong = confidence[order], np.cumsum(~right[order])
-    least = math.ceil(math.log(1.0 - certainty) / math.log(1.0 - error))  # fewer can't pass, even without an error
-    found = None
-    for count in np.unique(np.linspace(least, len(over), steps).astype(np.int64)) if len(over) >= least else ():
-        if count < len(over) and over[count] == over[count - 1]:
-            continue  # photos of equal confidence go together
-        if upper_bound(int(wrong[count - 1]), int(count), 1.0 - certainty) > error:
-            break
-        found = float(over[count - 1])
-    return found
-
-
-# --- the probe -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """When a batch's probe is looked at, and what each look may spend.
-
-    Attributes
-    ----------
-    error
-        The error rate that machine labels may have.
-    level
-        The chance that a look passes a batch whose rate is over ``error``, at most.
-    looks
-        Numbers of probes.
-    """
-
-    error: float
-    level: float
-    looks: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the probe says of a batch.
-
-    Attributes
-    ----------
-    state
-        ``waiting`` for the look at ``due`` probes, ``stands``, or ``stopped``.
-    probes, errors, bound
-        Of the last look: probes looked at, wrong ones, the upper bound of the error rate. None before the first.
-    due
-        Probes that the next look needs; None if there is none.
-    """
-
-    state: State
-    probes: int
-    errors: int
-    bound: float | None
-    due: int | None
-
-
-def plan(candidates: int, batch: int, *, error: float = ERROR, certainty: float = CERTAINTY) -> Plan:
-    """Plan the looks at a batch's probe: the first passes if nothing is wrong, each next has twice as many probes.
-
-    Parameters
-    ----------
-    candidates
-        Photos that may be labeled; a look at more than half of them is none.
-    batch
-        Number of the batch in its job, from 1.
-    """
-    share = (1.0 - certainty) * 6.0 / (math.pi * batch) ** 2
-    level = share / LOOKS
-    first = math.ceil(math.log(level) / math.log(1.0 - error))
-    looks = tuple(first * 2**look for look in range(LOOKS) if first * 2**look <= MOST_PROBED * candidates)
-    return Plan(error, level, looks)
-
-
-def judge(planned: Plan, wrong: Sequence[bool | None], *, beyond: int = 0) -> Verdict:
-    """Judge a batch by its probes.
-
-    Parameters
-    ----------
-    wrong
-        Of each probe in the order drawn, whether people said otherwise; None where they have not said yet. What
-        follows the first None is not looked at: which answers come early must not choose the sample.
-    beyond
-        Look on until at least so many probes even where a batch stands already.
-    """
-    known = next((place for place, one in enumerate(wrong) if one is None), len(wrong))
-    last: tuple[int, int, float | None] = (0, 0, None)
-    passed = False
-    for look in planned.looks:
-        if look > known:
-            keep = passed and look > beyond
-            return Verdict("stands" if passed else "waiting", *last, due=None if keep else look)
-        errors = sum(map(bool, wrong[:look]))
-        bound = upper_bound(errors, look, planned.level)
-        last, passed = (look, errors, bound), bound <= planned.error
-        if lower_bound(errors, look, planned.level) > planned.error:
-            return Verdict("stopped", *last, due=None)
-    return Verdict("stands" if passed else "stopped", *last, due=None)
+    falling = np.sort(asked)[::-1]
+    best: tuple[float, float | None, Plan | None] = (0.0, None, None)
+    quantiles = (np.arange(RATES) + 0.5) / RATES
+    sizes = np.unique(np.linspace(len(falling) / SIZES, len(falling), SIZES).astype(np.int64))
+    for size in sizes[sizes > 0]:
+        threshold = float(falling[size - 1])
+        candidates = int(np.searchsorted(-falling, -threshold, side="right"))  # photos of equal confidence go together
+        belief = _belief(confidence, right, falling[:candidates])
+        if belief.mean() > error:
+            continue  # it can't be likely to stand
+        planned = probing.plan(candidates, batch, error=error, certainty=certainty)
+        spared, stands = probing.expected_spared(planned, belief.ppf(quantiles))
+        if stands >= LIKELY and spared > best[0]:
+            best = (spared, threshold, planned)
+    return best[1], best[2]
 
 
 # --- who is asked about what -----------------------------------------------------------------------
@@ -224,8 +197,34 @@ class Candidate:
     confidence: float
 
 
+def _belief(confidence: Array, right: Array, candidates: Array) -> Any:
+    """Return what is believed of candidates' error rate: a beta distribution.
+
+    People's labels are of the most uncertain photos rather than of the surest, so that held-out photos are not as
+    candidates are. Hence they are compared in strata of confidence: in each, the held-out photos count, and as much as
+    a few more of them what the calibrated confidence itself says.
+
+    Parameters
+    ----------
+    candidates
+        Their confidence, falling.
+    """
+    ends = np.unique([part[-1] for part in np.array_split(candidates, STRATA) if len(part)])[::-1]
+    mean, variance, ceiling = 0.0, 0.0, math.inf
+    for end in ends:
+        part = candidates[(candidates >= end) & (candidates < ceiling)]
+        within = (confidence >= end) & (confidence < ceiling)
+        share, weight, ceiling = len(part) / len(candidates), BELIEF / len(ends), float(end)
+        count = float(within.sum()) + weight
+        rate = (float(np.sum(within & ~right)) + weight * float((1.0 - part).mean())) / count
+        rate = min(max(rate, 0.1 / count), 0.99)  # a rate of exactly 0 is not believed
+        mean, variance = mean + share * rate, variance + share**2 * rate * (1.0 - rate) / (count + 1.0)
+    strength = mean * (1.0 - mean) / variance - 1.0
+    return stats.beta(mean * strength, (1.0 - mean) * strength)
+
+
 def batch(
-    items: Sequence[str], probabilities: Array, threshold: float, *, seed: int
+    items: Sequence[str], probabilities: Array, threshold: float | None, *, seed: int
 ) -> tuple[list[Candidate], dict[str, int]]:
     """Divide items into candidates, in the order in which they are probed, and the others by who needs people most.
 
@@ -235,6 +234,8 @@ def batch(
         Items that nobody has answered.
     probabilities
         float64 [items, K], calibrated.
+    threshold
+        None: there are no candidates.
 
     Returns
     -------
@@ -243,25 +244,13 @@ def batch(
         uncertain to 98, 99 for candidates. Probes get 0 when they are asked.
     """
     confidence, best = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    over = confidence >= threshold
+    over = confidence >= (math.inf if threshold is None else threshold)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(over))
     candidates = [Candidate(items[at], int(best[at]), float(confidence[at])) for at in order]
     rest = np.flatnonzero(~over)
     ranked = rest[np.argsort(-uncertainty(probabilities[rest]), kind="stable")]
     priorities = {items[at]: 1 + place * 98 // max(1, len(ranked)) for place, at in enumerate(ranked)}
     return candidates, priorities | {one.item: 99 for one in candidates}
-
-
-def spared(candidates: int, probes: int, answers_each: float) -> Mapping[str, float]:
-    """Return how many labels people did not have to give.
-
-    Parameters
-    ----------
-    answers_each
-        Answers that an item took where people were asked.
-    """
-    photos = candidates - probes
-    return {"photos": photos, "labels": photos * answers_each}
 
 
 def _log_softmax(logs: Array) -> Array:

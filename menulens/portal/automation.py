@@ -16,9 +16,10 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from menulens.core.keys import SOURCE_REF
-from menulens.labeling import automatic
-from menulens.labeling.automatic import Candidate, Verdict
-from menulens.labeling.prediction import TooFewLabelsError, head, out_of_fold
+from menulens.labeling import automatic, probing
+from menulens.labeling.automatic import Candidate
+from menulens.labeling.prediction import TooFewLabelsError
+from menulens.labeling.probing import Look, Plan, Verdict
 from menulens.portal import decisions, intake, reading
 from menulens.portal.context import Portal
 from menulens.portal.model import ENDED, Item, Job, PortalError
@@ -44,6 +45,8 @@ class Batch:
         From 1.
     candidates
         In the order in which they are probed.
+    plan
+        When its probe is looked at; written with it, so that nothing that comes later changes it.
     beyond
         Probes that an owner wants looked at even where the labels stand.
     closed
@@ -57,13 +60,9 @@ class Batch:
     error: float
     certainty: float
     candidates: tuple[Candidate, ...]
+    plan: Plan
     beyond: int = 0
     closed: bool = False
-
-    @property
-    def plan(self) -> automatic.Plan:
-        """When its probe is looked at."""
-        return automatic.plan(len(self.candidates), self.number, error=self.error, certainty=self.certainty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,8 @@ def advance(
     vectors: Vectors,
     *,
     model: str,
-    error: float = automatic.ERROR,
-    certainty: float = automatic.CERTAINTY,
+    error: float = probing.ERROR,
+    certainty: float = probing.CERTAINTY,
     check: bool = False,
     group_of: Callable[[str], str] | None = None,
 ) -> Report:
@@ -191,36 +190,35 @@ def _begin(
     missing = len(open_) - len(asked)
     if not asked:
         return Report("nothing sure", len(learn), missing)
-    labels = np.array([known[name] for name in learn], dtype=np.int64)
-    groups = np.array([group_of(photo_of[name]) for name in learn]) if group_of else None
-    count = len(job.categories)
+    together = [*learn, *asked]
+    labels = np.array([known.get(name, -1) for name in together], dtype=np.int64)
     try:
-        held_out = out_of_fold(_stack(have, learn), labels, count, groups=groups)
+        made = automatic.propose(
+            np.stack([have[name] for name in together]),
+            labels,
+            len(job.categories),
+            batch=number,
+            groups=np.array([group_of(photo_of[name]) for name in together]) if group_of else None,
+            error=error,
+            certainty=certainty,
+        )
     except TooFewLabelsError:
         return Report("too few labels", len(learn), missing)
-    temperature = automatic.fit_temperature(held_out, labels)
-    sure = automatic.calibrated(held_out, temperature)
-    threshold = automatic.choose_threshold(
-        sure.max(axis=1), sure.argmax(axis=1) == labels, error=error * automatic.AIM, certainty=certainty
-    )
-    before, after = (automatic.calibration_error(one, labels) for one in (held_out, sure))
-    predicted = automatic.calibrated(head(_stack(have, learn), labels, _stack(have, asked), count), temperature)
     seed = int.from_bytes(hashlib.sha256(f"{job.name}/{number}".encode()).digest()[:8], "big")
-    candidates, priorities = automatic.batch(asked, predicted, 2.0 if threshold is None else threshold, seed=seed)
-    made = Batch(number, model, temperature, threshold or 0.0, error, certainty, tuple(candidates))
-    if not made.plan.looks:
-        # Too few to prove anything about: the uncertain are asked first all the same.
-        _set_priorities(portal, job.name, items, {name: min(98, one) for name, one in priorities.items()})
-        return Report("nothing sure", len(learn), missing, None, before, after)
-    _write(portal, job.name, made)
+    candidates, priorities = automatic.batch(asked, made.probabilities, made.threshold, seed=seed)
+    if made.threshold is None or made.plan is None:
+        _set_priorities(portal, job.name, items, priorities)  # the uncertain are asked first all the same
+        return Report("nothing sure", len(learn), missing, None, made.error_before, made.error_after)
+    begun = Batch(number, model, made.temperature, made.threshold, error, certainty, tuple(candidates), made.plan)
+    _write(portal, job.name, begun)
     _set_priorities(portal, job.name, items, priorities)
-    verdict = automatic.judge(made.plan, [])
-    _probe(portal, job.name, made, items, verdict)
-    return Report("probing", len(learn), missing, made, before, after, verdict)
+    verdict = probing.judge(begun.plan, [])
+    _probe(portal, job.name, begun, items, verdict)
+    return Report("probing", len(learn), missing, begun, made.error_before, made.error_after, verdict)
 
 
 def _continue(portal: Portal, name: str, batch: Batch, items: Mapping[str, Item]) -> Report:
-    verdict = automatic.judge(batch.plan, _wrong(batch, items), beyond=batch.beyond)
+    verdict = probing.judge(batch.plan, _wrong(batch, items), beyond=batch.beyond)
     if verdict.state == "stopped":
         withdrawn = _withdraw(portal, name, batch, items)
         _write(portal, name, replace(batch, closed=True))
@@ -288,8 +286,8 @@ def _withdraw(portal: Portal, name: str, batch: Batch, items: Mapping[str, Item]
 
 def _further(portal: Portal, name: str, batch: Batch, wrong: Sequence[bool | None]) -> Batch:
     """Make the next look due although the labels stand."""
-    looked = automatic.judge(batch.plan, wrong).probes
-    later = next((look for look in batch.plan.looks if look > looked), None)
+    looked = probing.judge(batch.plan, wrong).probes
+    later = next((look.probes for look in batch.plan.looks if look.probes > looked), None)
     if later is None or looked == 0 or later <= batch.beyond:
         return batch
     more = replace(batch, beyond=later)
@@ -306,10 +304,6 @@ def _set_priorities(portal: Portal, name: str, items: Mapping[str, Item], priori
 def _photos(portal: Portal, job: Job, items: Mapping[str, Item]) -> Iterable[tuple[str, str]]:
     lines = references(portal, job)
     return ((name, lines[it.lines[0]]) for name, it in items.items() if it.lines[0] in lines)
-
-
-def _stack(have: Mapping[str, Array], names: Sequence[str]) -> Array:
-    return np.stack([have[name] for name in names])
 
 
 def _summed(portal: Portal, job: Job, report: Report) -> Report:
@@ -337,5 +331,8 @@ def _batches(portal: Portal, name: str) -> list[Batch]:
     for item in sorted(portal.storage.list(_folder(portal, name)), key=lambda one: one.key):
         value = portal.storage.read_json(item.uri)
         value.pop("format")
-        found.append(Batch(**value | {"candidates": tuple(Candidate(**one) for one in value["candidates"])}))
+        candidates = tuple(Candidate(**one) for one in value.pop("candidates"))
+        planned = value.pop("plan")
+        looks = tuple(Look(**one) for one in planned.pop("looks"))
+        found.append(Batch(**value, candidates=candidates, plan=Plan(**planned, looks=looks)))
     return found

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from menulens.labeling.audit import Change, Suspect, between, changes, suspects
-from menulens.labeling.prediction import TooFewLabelsError, head, out_of_fold
+from menulens.labeling.prediction import TooFewLabelsError, out_of_fold, predict
 
 
 def any_photos(count: int, seed: int = 0, spread: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +20,7 @@ def any_photos(count: int, seed: int = 0, spread: float = 0.5) -> tuple[np.ndarr
 def should_predict_by_heads_that_never_saw_the_photo() -> None:
     vectors, _ = any_photos(300)
     random = np.random.default_rng(1).integers(0, 4, 300)  # labels that nothing tells of
-    seen = head(vectors, random, vectors, 4).argmax(axis=1)
+    seen = predict(vectors, random, 4).argmax(axis=1)
     unseen = out_of_fold(vectors, random, 4).argmax(axis=1)
     assert np.mean(seen == random) > 0.4  # learnt by heart
     assert np.mean(unseen == random) == pytest.approx(0.25, abs=0.08)
@@ -42,13 +43,24 @@ def should_give_a_category_without_labels_no_probability() -> None:
     assert found.shape == (100, 6)
     assert found[:, 4:].sum() == 0.0
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
-    assert head(vectors[:3], np.array([2, 2, 2]), vectors, 4)[:, 2].tolist() == [1.0] * 100
+    three = np.where(np.arange(100) < 3, 2, -1)
+    assert predict(vectors, three, 4)[:, 2].tolist() == [1.0] * 100
 
 
 def should_learn_where_a_category_has_fewer_photos_than_there_are_folds() -> None:
     vectors, labels = any_photos(100)
     labels = np.where(np.arange(100) < 2, 3, labels % 3)
     assert out_of_fold(vectors, labels, 4).shape == (100, 4)
+
+
+def should_learn_from_photos_that_nobody_has_labeled() -> None:
+    vectors, truth = any_photos(600, spread=1.5)
+    labels = np.where(np.arange(600) < 24, truth, -1)
+    learn, rest = labels >= 0, labels < 0
+    head = LogisticRegression(C=30.0).fit(vectors[learn], truth[learn]).predict(vectors[rest])
+    both = predict(vectors, labels, 4).argmax(axis=1)[rest]
+    assert np.mean(both != truth[rest]) < 0.75 * np.mean(head != truth[rest])
+    assert not out_of_fold(vectors, labels, 4)[rest].any()  # nothing is said of what has no label
 
 
 def should_say_how_many_labels_are_due() -> None:

@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 
 from menulens.cli.automate import lines, vectors_of
-from menulens.labeling.automatic import Candidate, Verdict
+from menulens.labeling.automatic import Candidate
+from menulens.labeling.probing import Verdict, plan
 from menulens.portal.automation import Batch, Report
 from menulens.search.store import StoredVectors, Tag
 
-BATCH = Batch(2, "model-7", 1.3, 0.912, 0.05, 0.95, tuple(Candidate(f"{n:07d}", 0, 0.95) for n in range(500)))
+BATCH = Batch(
+    2, "model-7", 1.3, 0.912, 0.05, 0.95, tuple(Candidate(f"{n:07d}", 0, 0.95) for n in range(500)), plan(500, 2)
+)
 
 
 def should_say_how_the_probe_went_and_what_people_are_spared() -> None:
