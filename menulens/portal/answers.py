@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from menulens.portal import entries, keys
+from menulens.portal import blocking, entries, keys
 from menulens.portal import skills as skills_
 from menulens.portal.context import Portal
 from menulens.portal.model import Answer, Item, Job, Person, PortalError, iso
@@ -116,6 +116,7 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
     answer = replace(sent, leased_at=iso(it.leases[who.id][0]), recorded_at=iso(now))
     after = freed(it, judged(it.with_(answers={**it.answers, who.id: answer}), job, skills_.current(portal, job.name)))
     blocked = _blocked(job, person, it, before, answer)
+    told_of = [blocking.told(job, who.id, blocked, now=now)] if blocked else []
     try:
         portal.table.transact(
             [
@@ -127,6 +128,7 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
                     keys.counter(job.name, keys.shard(who.id + it.id)),
                     add={"answers": 1, **{name: by for name, by in counts(it, after).items() if by}},
                 ),
+                *told_of,
             ],
             # The same attempt sent twice by the client's own retries is done once; another attempt has another token.
             token=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{job.name}/{answer.id}/{it.version}/{answer.recorded_at}")),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from menulens.portal import keys, work
+from typing import Any
+
+from menulens.portal import entries, keys, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job, Person, PortalError
-from menulens.portal.table import ConditionError, Update
+from menulens.portal.table import ConditionError, Put, Update
 
 BY_OWNER = "owner"
 
@@ -18,12 +20,8 @@ def block(portal: Portal, job: Job, person_id: str, reason: str = "") -> Person:
     PortalError
         If the job does not know the person.
     """
-    told = f"{BY_OWNER}: {reason}" if reason else BY_OWNER
-    _change(
-        portal,
-        job,
-        Update(keys.person(job.name, person_id), set={"blocked": True, "blocked_reason": told}, exists=True),
-    )
+    why = f"{BY_OWNER}: {reason}" if reason else BY_OWNER
+    _change(portal, job, person_id, {"blocked": True, "blocked_reason": why}, why)
     person = work.person_of(portal, job.name, person_id)
     work.release(portal, job, person_id, person.held)
     return work.person_of(portal, job.name, person_id)
@@ -38,12 +36,19 @@ def unblock(portal: Portal, job: Job, person_id: str) -> Person:
         If the job does not know the person.
     """
     anew = {"blocked": False, "blocked_reason": None, "gold_seen": 0, "gold_right": 0}
-    _change(portal, job, Update(keys.person(job.name, person_id), set=anew, exists=True))
+    _change(portal, job, person_id, anew, "")
     return work.person_of(portal, job.name, person_id)
 
 
-def _change(portal: Portal, job: Job, change: Update) -> None:
+def told(job: Job, person_id: str, reason: str, *, now: float) -> Put:
+    """Return the write that tells the log of a block, or, without a reason, of its end."""
+    body = {"person": person_id, "blocked": bool(reason), "reason": reason}
+    return entries.waiting(job.name, "person", body, now=now)
+
+
+def _change(portal: Portal, job: Job, person_id: str, change: dict[str, Any], reason: str) -> None:
+    person = Update(keys.person(job.name, person_id), set=change, exists=True)
     try:
-        portal.table.write(change)
+        portal.table.transact([person, told(job, person_id, reason, now=portal.clock())])
     except ConditionError:
         raise PortalError("no-person", f"{job.name} knows no such person.", 404) from None

@@ -12,7 +12,7 @@ from menulens.portal import keys
 from menulens.portal.model import iso
 from menulens.portal.table import PK, SK, Put
 
-Kind = Literal["job", "items", "category", "state", "answer", "review", "gold", "group", "machine", "judged"]
+Kind = Literal["job", "items", "category", "state", "answer", "review", "gold", "group", "machine", "judged", "person"]
 
 FIRST_PREV: Final = "0" * 64
 """What the first line of a log has instead of the hash of the line before it."""

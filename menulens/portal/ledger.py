@@ -56,6 +56,8 @@ class Ledger:
     ----------
     failed_at
         When lines that nobody is asked about came in.
+    blocked
+        Who gets no more work, and why.
     seq
         Number of the last line read; -1 if none.
     """
@@ -69,6 +71,7 @@ class Ledger:
     lines: list[Line] = field(default_factory=list)
     items: dict[str, Told] = field(default_factory=dict)
     failed_at: dict[int, str] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
     seq: int = -1
     digest: str = ""
 
@@ -118,6 +121,10 @@ def replay(job: str, lines: Iterable[bytes], read: Read, *, through: int | None 
         _split(ledger, line["at"], line["body"])
     for line in found.get("state", ()):
         ledger.state = line["body"]["state"]
+    for line in sorted(found.get("person", ()), key=_time):
+        ledger.blocked.pop(line["body"]["person"], None)
+        if line["body"]["blocked"]:
+            ledger.blocked[line["body"]["person"]] = line["body"]["reason"]
     # The entries of an item are in the order of its versions, wherever they are in the log.
     for line in sorted((line for kind in OF_ITEMS for line in found.get(kind, ())), key=_version):
         _apply(ledger.items[line["body"]["item"]], line)
@@ -127,6 +134,11 @@ def replay(job: str, lines: Iterable[bytes], read: Read, *, through: int | None 
 def _first_line(line: Mapping[str, Any]) -> int:
     first: int = line["body"]["first_line"]
     return first
+
+
+def _time(line: Mapping[str, Any]) -> str:
+    at: str = line["at"]
+    return at
 
 
 def _version(line: Mapping[str, Any]) -> int:

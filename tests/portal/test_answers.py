@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from benchmarks._portal_room import Room
-from menulens.portal import answers, decisions, jobs, keys, log, verify, work
+from menulens.portal import answers, blocking, decisions, jobs, keys, log, rebuild, verify, work
 from menulens.portal.model import JobOptions, PortalError
 from tests.portal.people import Annotator, any_id, logged
 
@@ -232,6 +233,26 @@ def should_mix_gold_items_in_and_block_who_gets_them_wrong(room: Room) -> None:
     assert person.blocked_reason == "gold: 0 of 4 right"
     assert refused is not None
     assert bad.lease(5) == []
+    log.seal(room.portal, job.name)
+    assert rebuild.rebuild(room.portal, job.name).ledger.blocked == {bad.id: "gold: 0 of 4 right"}
+
+
+def should_tell_the_log_who_gets_no_more_work_and_who_does_again(room: Room) -> None:
+    job = room.job(options=ONE)
+    gone, back = Annotator(room, job.name), Annotator(room, job.name)
+    for person in (gone, back):
+        person.label(limit=1)
+        blocking.block(room.portal, job, person.id, "left")
+    blocking.unblock(room.portal, job, back.id)
+    with pytest.raises(PortalError, match="no such person"):
+        blocking.block(room.portal, job, "nobody")
+    log.seal(room.portal, job.name)
+    told = [line for raw in log.lines(room.portal, job.name) if (line := json.loads(raw))["kind"] == "person"]
+    assert [(line["body"]["person"], line["body"]["blocked"]) for line in told] == [
+        (gone.id, True), (back.id, True), (back.id, False),
+    ]  # fmt: skip
+    assert rebuild.rebuild(room.portal, job.name).ledger.blocked == {gone.id: "owner: left"}
+    assert verify.verify(room.portal, job.name).findings == ()
 
 
 def should_count_a_gold_answer_that_is_taken_back_as_its_last(room: Room) -> None:
