@@ -35,10 +35,10 @@ from menulens.labeling import automatic, probing
 Array = np.ndarray[Any, Any]
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
-PICTURES: Final = 1200
-SEEDS: Final = 5
+PICTURES: Final = 700
+SEEDS: Final = 3
 FIRST: Final = 150
-STEP: Final = 75
+STEP: Final = 150
 BINS: Final = 8
 KINDS: Final = ("EfficientNet-Lite0", "colour histogram", "random weights")
 
