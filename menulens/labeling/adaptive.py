@@ -1,4 +1,4 @@
-"""Whether an item needs another answer, and which item needs one most.
+"""Whether an item needs another answer, and from whom.
 
 Standard library alone: this runs in the function that takes an annotator's answer, once for each answer.
 """
@@ -6,7 +6,7 @@ Standard library alone: this runs in the function that takes an annotator's answ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -171,10 +171,20 @@ def worth(skill: Skill, priors: Sequence[float]) -> float:
     return need(priors, skill) / usual if usual else 0.0
 
 
-def most_needed(items: Iterable[tuple[str, Sequence[float]]], limit: int, skill: Skill | None = None) -> list[str]:
-    """Return the items about which the next answer would tell most, most first; of equals, the lesser name first."""
-    ranked = sorted((-need(beliefs, skill), name) for name, beliefs in items)
-    return [name for _, name in ranked[:limit]]
+def edge(beliefs: Sequence[float], skill: Skill | None = None) -> float:
+    """Return how much more a person's answer would tell about an item than the answer of an unknown person would.
+
+    Giving each person the items where this is largest leaves what is hard to those who can tell, and what nearly anyone
+    can settle to those who can't: more is known after as many answers than when everyone goes down the same list.
+
+    Parameters
+    ----------
+    beliefs
+        The probability of each category.
+    skill
+        The person's; without one the edge is 0 everywhere.
+    """
+    return 0.0 if skill is None else need(beliefs, skill) - need(beliefs)
 
 
 def _answer(person: str, label: int, count: int) -> int:

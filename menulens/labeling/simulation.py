@@ -179,6 +179,9 @@ def ask_fixed(world: World, each: int, seed: int) -> Answers:
 class ByNeed:
     """Asks as the portal does: items that are begun first, each until it is settled.
 
+    Whoever comes by gets a hand of items: of the first in the queue those that suit them best. Nobody else gets these
+    until they are answered.
+
     Attributes
     ----------
     threshold, max_answers
@@ -186,6 +189,8 @@ class ByNeed:
     first, growth
         People are judged anew, and with them what is settled, after so many answers; then when there are so many times
         the answers of the last time; and when all is settled.
+    looked_at, hand
+        Of so many items from the queue a person gets so many that suit them best.
     least_worth
         Who turns out to tell less than this share of what an unknown person tells gets no more work; 0: everybody
         goes on.
@@ -196,11 +201,16 @@ class ByNeed:
     max_answers: int = 5
     first: int = 40
     growth: float = 1.25
+    looked_at: int = 100
+    hand: int = 5
     least_worth: float = 0.0
     _told: list[dict[str, int]] = field(default_factory=list)
     _open: set[int] = field(default_factory=set)
     _skills: Mapping[str, adaptive.Skill] = field(default_factory=dict)
     _priors: list[float] = field(default_factory=list)
+    _queue: list[tuple[int, int]] = field(default_factory=list)
+    _hands: dict[str, list[int]] = field(default_factory=dict)
+    _edges: dict[tuple[str, tuple[tuple[str, int], ...]], float] = field(default_factory=dict)
 
     def ask(self, seed: int) -> Answers:
         """Ask until every item is settled, or nobody is left who may be asked about the rest."""
@@ -208,11 +218,13 @@ class ByNeed:
         categories = self.world.people[0].confusion.shape[0]
         self._told, self._open = [{} for _ in range(items)], set(range(items))
         self._skills, self._priors = {}, adaptive.uniform(categories)
+        self._hands = {_name(person): [] for person in range(people)}
+        self._fill_queue()
         generator, paces = np.random.default_rng(seed), self.world.paces
-        queue, asked, idle, due = [self._place(item) for item in range(items)], 0, 0, float(self.first)
+        asked, idle, due = 0, 0, float(self.first)
         while self._open and idle < 100 * people:
             person = int(generator.choice(people, p=paces))
-            item = self._next(queue, _name(person))
+            item = self._next(_name(person))
             idle = 0 if item is not None else idle + 1
             if item is None:
                 continue
@@ -221,31 +233,52 @@ class ByNeed:
             if self._settled(item):
                 self._open.discard(item)
             else:
-                heapq.heappush(queue, self._place(item))
+                heapq.heappush(self._queue, self._place(item))
             if asked >= due or not self._open:
                 due = asked * self.growth
                 self._refit(categories)
-                queue = sorted(self._place(item) for item in self._open)
                 worth = [adaptive.worth(self._skills[n], self._priors) if (n := _name(p)) in self._skills else 1.0
                          for p in range(people)]  # fmt: skip
                 allowed = np.where(np.array(worth) >= self.least_worth, self.world.paces, 0.0)
                 paces = allowed / allowed.sum()
+                self._hands.update((_name(person), []) for person in np.flatnonzero(allowed == 0.0))
+                self._fill_queue()
         return self._answers()
 
-    def _next(self, queue: list[tuple[int, int]], person: str) -> int | None:
-        """Take the first item that a person has not answered."""
-        passed, found = [], None
-        while queue and found is None:
-            place = heapq.heappop(queue)
-            if place[1] not in self._open:
-                continue
-            if person in self._told[place[1]]:
-                passed.append(place)
-            else:
-                found = place[1]
-        for place in passed:
-            heapq.heappush(queue, place)
-        return found
+    def _next(self, person: str) -> int | None:
+        """Take an item from a person's hand; one that is settled by now is laid aside."""
+        hand = self._hands[person]
+        while hand and hand[-1] not in self._open:
+            hand.pop()
+        if not hand:
+            hand = self._hands[person] = self._dealt(person)
+        return hand.pop() if hand else None
+
+    def _dealt(self, person: str) -> list[int]:
+        """Take a hand for a person, of the first items in the queue that they have not answered; the best is last."""
+        seen: list[tuple[int, int]] = []
+        places: list[tuple[int, int]] = []
+        while self._queue and len(places) < self.looked_at:
+            place = heapq.heappop(self._queue)
+            if place[1] in self._open:
+                (seen if person in self._told[place[1]] else places).append(place)
+        places.sort(key=lambda place: (-self._edge(place[1], person), place))
+        for place in (*seen, *places[self.hand :]):
+            heapq.heappush(self._queue, place)
+        return [item for _, item in reversed(places[: self.hand])]
+
+    def _edge(self, item: int, person: str) -> float:
+        if person not in self._skills:
+            return 0.0
+        known = person, tuple(sorted(self._told[item].items()))
+        if known not in self._edges:
+            beliefs = adaptive.posteriors(self._told[item], self._skills, self._priors)
+            self._edges[known] = adaptive.edge(beliefs, self._skills[person])
+        return self._edges[known]
+
+    def _fill_queue(self) -> None:
+        held = {item for hand in self._hands.values() for item in hand}
+        self._queue = sorted(self._place(item) for item in self._open - held)
 
     def _place(self, item: int) -> tuple[int, int]:
         return -len(self._told[item]), item
@@ -264,6 +297,7 @@ class ByNeed:
         start = (self._skills, self._priors)
         found = dawid_skene_with_prior(self._answers(), categories, start=start)
         self._skills, self._priors = found.skills(), found.priors.tolist()
+        self._edges.clear()
         sure = found.confidence >= self.threshold
         for at, name in enumerate(found.items):
             item = int(name)

@@ -1,4 +1,7 @@
-"""Leases: an item is kept for a person for a while; their own come first, gold items among them unseen."""
+"""Leases: an item is kept for a person for a while; their own come first, gold items among them unseen.
+
+Of the first items in the queues a person gets those where their answer tells more than another's would.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Final
 
+from menulens.labeling import adaptive
 from menulens.portal import keys
+from menulens.portal import skills as skills_
 from menulens.portal.context import Portal
 from menulens.portal.model import TAKES_WORK, Item, Job, Person, iso
 from menulens.portal.settling import wanted
@@ -18,7 +23,10 @@ MOST_LEASED: Final = 10
 MOST_HELD: Final = 40
 """Items that a person may hold: what their devices keep for a ride without a network."""
 
-_LOOKED_AT: Final = 4  # candidates read for each item that is wanted
+_LOOKED_AT: Final = 100
+"""Candidates read for a person whose answers are known well enough to choose by: what one read of the table gives."""
+_AT_LEAST: Final = 4
+"""Candidates read for each item that is wanted, whoever asks: others may be faster with some."""
 _TRIES: Final = 3
 _random = random.SystemRandom()
 
@@ -151,6 +159,8 @@ class _Fresh:
     def __init__(self, portal: Portal, job: Job, person: Person, *, now: float, known: set[str], name: str) -> None:
         self._portal, self._job, self._person, self._now, self._name = portal, job, person, now, name
         self._known = known
+        self._skills = skills_.current(portal, job.name)
+        self._skill = self._skills.people.get(person.id)
 
     def gold(self, limit: int) -> list[Item]:
         """Return gold items that they have not seen, any of them."""
@@ -165,11 +175,14 @@ class _Fresh:
         first = _random.randrange(count)
         shards = [(first + step) % count for step in range(count)]
         for queue in chain(self._queues(shards, expired=False), self._queues(shards, expired=True)):
-            while len(taken) < limit and (ids := list(islice(queue, (limit - len(taken)) * _LOOKED_AT))):
+            while len(taken) < limit and (ids := list(islice(queue, self._looked_at(limit - len(taken))))):
                 taken += self._take(ids, limit - len(taken))
             if len(taken) >= limit:
                 break
         return taken
+
+    def _looked_at(self, wanted_: int) -> int:
+        return max(_LOOKED_AT if self._skill is not None else 0, wanted_ * _AT_LEAST)
 
     def _queues(self, shards: Iterable[int], *, expired: bool) -> Iterator[Iterator[str]]:
         queue_of = keys.held_queue if expired else keys.open_queue
@@ -187,7 +200,10 @@ class _Fresh:
         job, person = self._job, self._person
         entries = self._portal.table.get_many(keys.item(job.name, item_id) for item_id in ids)
         found = {entry[SK]: Item.from_json(entry) for entry in entries.values()}
-        free = [found[one] for one in ids if one in found and self._is_free(found[one])][:limit]
+        free = [found[one] for one in ids if one in found and self._is_free(found[one])]
+        if not given:
+            free.sort(key=self._rank)  # stable: of equals the first in the queue
+        del free[limit:]
         taken = [it.with_(leases={**it.leases, person.id: (self._now, self._now + _span(job))}) for it in free]
         self._known |= {it.id for it in taken}
         if not taken or self._write(free, taken, given):
@@ -209,6 +225,14 @@ class _Fresh:
         except ConditionError:
             return False
         return True
+
+    def _rank(self, it: Item) -> tuple[int, float]:
+        """Return what items are ordered by: the owner's priority, then how well they suit the person."""
+        if self._skill is None:
+            return it.priority, 0.0
+        priors = self._skills.priors_of(len(self._job.categories))
+        beliefs = adaptive.posteriors(it.labels(), self._skills.people, priors)
+        return it.priority, -adaptive.edge(beliefs, self._skill)
 
     def _is_free(self, it: Item) -> bool:
         if self._person.id in it.answers:

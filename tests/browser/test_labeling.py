@@ -187,6 +187,7 @@ def should_lose_nothing_offline_over_a_reload_and_send_each_answer_once(
     assert len({answer["id"] for answer in answers}) == len({answer["item"] for answer in answers}) == len(given)
 
 
+@pytest.mark.parametrize("desk", ["deployed"], indirect=True)  # what counts is the one that people get
 def should_show_the_next_photo_at_once_and_label_fifty_in_three_minutes(
     desk: Desk, opens: Opens, pictures: list[Photo]
 ) -> None:

@@ -9,8 +9,12 @@ from dataclasses import replace
 import pytest
 
 from benchmarks._portal_room import Room
+from menulens.labeling import adaptive
 from menulens.portal import answers, blocking, decisions, jobs, keys, log, rebuild, verify, work
 from menulens.portal.model import JobOptions, PortalError
+from menulens.portal.settling import Skills
+from menulens.portal.skills import encoded
+from menulens.portal.table import Update
 from tests.portal.people import Annotator, any_id, logged
 
 ONE = JobOptions(confidence=0.5, min_answers=1, max_answers=1, gold_share=0.0, lease_seconds=60)
@@ -360,3 +364,27 @@ def should_take_one_of_two_answers_that_have_one_id_and_come_at_once(room: Room)
             told = list(pool.map(lambda one: person.send(one)[0].status, twins))
             assert sorted(told) == ["accepted", "rejected"]
     assert len(logged(room, job.name)) == 5
+
+
+def should_give_each_person_the_photos_that_they_can_tell_better_than_others(room: Room) -> None:
+    """Four photos are in doubt, two between the first categories and two between the last; each has its expert."""
+    job = room.job(8, options=replace(TWO, max_answers=4))
+    count = len(job.categories)
+    one, other = Annotator(room, job.name), Annotator(room, job.name)
+    sure = adaptive.default_skill(count, 0.97)
+    skills = {
+        person.id: [sure[truth] if truth in well else adaptive.uniform(count) for truth in range(count)]
+        for person, well in ((one, (0, 1)), (other, (2, 3)))
+    }
+    room.portal.table.write(Update(keys.skills(job.name), set={"skills": encoded(Skills(skills)), "lines": 8}))
+
+    at_odds = [Annotator(room, job.name), Annotator(room, job.name)]
+    begun = sorted(it.id for it in at_odds[0].lease(8))[:4]
+    at_odds[1].lease(8)
+    for place, item in enumerate(begun):
+        for step, person in enumerate(at_odds):
+            person.say(item, step + (2 if place % 2 else 0))
+    for person in at_odds:
+        work.release_all(room.portal, job, person.id)
+    assert {it.id for it in one.lease(2)} == {begun[0], begun[2]}
+    assert {it.id for it in other.lease(2)} == {begun[1], begun[3]}

@@ -11,7 +11,7 @@ from menulens.labeling.adaptive import (
     ConsensusError,
     decide,
     default_skill,
-    most_needed,
+    edge,
     need,
     posteriors,
     uniform,
@@ -141,9 +141,18 @@ def should_need_most_where_least_is_known_and_nothing_from_someone_who_guesses()
     assert need(uniform(4), [uniform(4)] * 4) == pytest.approx(0.0)
 
 
-def should_order_items_by_need_and_then_by_name() -> None:
-    items = [("sure", [0.98, 0.02]), ("b", [0.5, 0.5]), ("a", [0.5, 0.5]), ("likely", [0.8, 0.2])]
-    assert most_needed(items, 3) == ["a", "b", "likely"]
+def should_have_an_edge_where_the_own_strength_is_asked_for() -> None:
+    """Whoever tells 0 from 1 better than most, and 2 from 3 worse, is wanted where 0 and 1 are in doubt."""
+    skill = [[0.95, 0.05, 0, 0], [0.05, 0.95, 0, 0], [0, 0, 0.5, 0.5], [0, 0, 0.5, 0.5]]
+    assert edge([0.5, 0.5, 0, 0], skill) > 0.05
+    assert edge([0, 0, 0.5, 0.5], skill) < -0.05
+    assert edge([1.0, 0, 0, 0], skill) == pytest.approx(0.0, abs=1e-9)
+
+
+@given(any_shares())
+def should_have_no_edge_as_long_as_nothing_is_known_of_a_person(beliefs: list[float]) -> None:
+    assert edge(beliefs) == 0.0
+    assert edge(beliefs, default_skill(len(beliefs))) == 0.0
 
 
 def should_value_people_by_what_they_tell_and_not_by_how_often_they_are_right() -> None:
