@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
+from threadpoolctl import threadpool_limits
 
 Array = np.ndarray[Any, Any]
 
@@ -118,7 +119,8 @@ def _predict(vectors: Array, labels: Array, categories: int, graph: sparse.csr_a
 def _head(vectors: Array, labels: Array) -> Array:
     learn = labels >= 0
     model = LogisticRegression(C=STRENGTH, max_iter=500)
-    with warnings.catch_warnings():
+    # One thread: the matrices are so small that threads wait for each other ten times as long as they work.
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 500 rounds are near enough; calibration comes after
         model.fit(vectors[learn].astype(np.float64), labels[learn])
     found: Array = model.predict_proba(vectors.astype(np.float64))

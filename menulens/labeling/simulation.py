@@ -241,7 +241,7 @@ class ByNeed:
                          for p in range(people)]  # fmt: skip
                 allowed = np.where(np.array(worth) >= self.least_worth, self.world.paces, 0.0)
                 paces = allowed / allowed.sum()
-                self._hands.update((_name(person), []) for person in np.flatnonzero(allowed == 0.0))
+                self._hands.update((_name(p), []) for p in range(people) if not allowed[p])
                 self._fill_queue()
         return self._answers()
 
