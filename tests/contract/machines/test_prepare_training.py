@@ -53,7 +53,7 @@ def should_give_a_training_job_its_channels_and_hyperparameters(
     assert told["sagemaker_program"] == '"train.py"'
     assert told["classes"] == '"[\\"meal\\", \\"drink\\"]"'
     assert told["label_to_class"] == '"{\\"0\\": 0, \\"2\\": 1}"'
-    assert (told["train_photos"], told["eval_photos"], told["epochs"]) == ("70", "18", "2")
+    assert (told["train_photos"], told["eval_photos"], told["epochs"]) == ("70", "18", "1")
     assert told["model_version"] == told["sagemaker_job_name"] == f'"{prepared["training_job"]}"'
     shape = sagemaker.meta.service_model.operation_model("CreateTrainingJob").input_shape
     for key, member in (("channels", "InputDataConfig"), ("hyperparameters", "HyperParameters")):
