@@ -176,6 +176,7 @@ class PortalStack(Stack):
                     "issuer": sign_in.issuer,
                     "client_id": sign_in.client_id,
                     "sign_in": sign_in.address,
+                    "second_factor": self._settings.labeling.require_totp,
                     "api": API_PATH,
                     "version": packaging.page_version(),
                 }

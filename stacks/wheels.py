@@ -30,6 +30,7 @@ DISTRIBUTIONS: Final = {
     "aws_lambda_powertools": "aws-lambda-powertools",
     "numpy": "numpy",
     "pydantic": "pydantic",
+    "segno": "segno",
 }
 """What a function may import beside the standard library and boto3: import name to distribution."""
 

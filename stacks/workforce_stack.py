@@ -25,6 +25,8 @@ from stacks.invitation import INVITATION, SUBJECT
 from stacks.steps.base import acknowledge, finding, hyphened, removal_policy, sign_in_address, sign_in_prefix, stable_id
 
 SCOPES = [cognito.OAuthScope.OPENID, cognito.OAuthScope.EMAIL]
+# The page asks for it on one occasion alone: when a person sets up a second factor of their own.
+ACCOUNT_SCOPE = cognito.OAuthScope.COGNITO_ADMIN
 # Ground Truth's portal puts its own address in here when the workforce is made; Cognito wants one before that.
 CALLBACK_BEFORE_THE_PORTAL = "https://localhost"
 
@@ -313,7 +315,7 @@ class WorkforceStack(Stack):
             auth_flows=cognito.AuthFlow(user_srp=True),
             o_auth=cognito.OAuthSettings(
                 flows=cognito.OAuthFlows(authorization_code_grant=True),
-                scopes=SCOPES,
+                scopes=[*SCOPES, ACCOUNT_SCOPE],
                 callback_urls=[here],
                 logout_urls=[here],
             ),

@@ -20,6 +20,7 @@ from menulens.portal import answers, bodies, jobs, photos, routes, work
 from menulens.portal.callers import A_GUESS, Caller, RateError, caller, limit
 from menulens.portal.context import Portal
 from menulens.portal.model import Answer, Category, Item, Job, PortalError, iso
+from menulens.portal.second_factor import CONFIRM_FIRST, SCOPE, SecondFactor
 from menulens.portal.table import TableError
 
 VERSION: Final = "1"
@@ -46,11 +47,14 @@ class Api:
     ----------
     annotators, owners
         Names of the groups whose members may use it.
+    second_factor
+        Of the user pool that its people sign in to.
     """
 
     portal: Callable[[], Portal]
     annotators: str
     owners: str
+    second_factor: Callable[[], SecondFactor]
 
     def handler(self) -> Handler:
         """Return what answers events of an HTTP API, one at a time.
@@ -86,6 +90,7 @@ class Api:
         self._failures(app)
         self._reading(app)
         self._working(app)
+        self._account(app)
         return app
 
     def _reading(self, app: APIGatewayHttpResolver) -> None:
@@ -159,6 +164,35 @@ class Api:
             ]
             return bodies.AnswersAnswer(results=told, mine=mine, open=still, total=total, state=found.state)
 
+    def _account(self, app: APIGatewayHttpResolver) -> None:
+        route = functools.partial(routes.route, app)
+        place = "/api/account/second-factor"
+
+        def token() -> str:
+            who: Caller = app.context["who"]
+            if SCOPE not in who.scopes:
+                raise PortalError(*CONFIRM_FIRST)
+            return app.current_event.headers.get("authorization", "").removeprefix("Bearer ").strip()
+
+        @route("GET", place, "Whether one signs in with codes as well.")
+        def second_factor() -> bodies.SecondFactorBody:
+            return bodies.SecondFactorBody(on=self.second_factor().is_on(token()))
+
+        @route("POST", place, "Begin to set up an authenticator app.")
+        def begin() -> bodies.EnrolmentBody:
+            made = self.second_factor().begin(token())
+            return bodies.EnrolmentBody(secret=made.secret, address=made.address, squares=list(made.squares))
+
+        @route("PUT", place, "Ask for codes from now on; the app's first one proves that it is set up.")
+        def confirm(body: bodies.CodeRequest) -> bodies.SecondFactorBody:
+            self.second_factor().confirm(token(), body.code)
+            return bodies.SecondFactorBody(on=True)
+
+        @route("DELETE", place, "Ask for codes no more.")
+        def end() -> bodies.SecondFactorBody:
+            self.second_factor().end(token())
+            return bodies.SecondFactorBody(on=False)
+
     def _failures(self, app: APIGatewayHttpResolver) -> None:
         def refused(error: PortalError) -> Response[dict[str, Any]]:
             if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
@@ -218,10 +252,10 @@ class Api:
 def openapi() -> dict[str, Any]:
     """Return the API's OpenAPI 3.1 document."""
 
-    def nowhere() -> Portal:
+    def nowhere() -> Any:
         raise AssertionError("the document is made without a portal")
 
-    app = Api(nowhere, "", "").resolver()
+    app = Api(nowhere, "", "", nowhere).resolver()
     document = app.get_openapi_schema(
         title="menulens portal",
         version=VERSION,

@@ -52,6 +52,12 @@ class GivenAnswer(Body):
     at: Annotated[str, Field(max_length=40)] = ""
 
 
+class CodeRequest(Body):
+    """What an authenticator app shows."""
+
+    code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+
+
 class AnswersRequest(Body):
     """Answers in the order in which they were given."""
 
@@ -179,3 +185,17 @@ class ErrorBody(Body):
     """What went wrong."""
 
     error: ErrorDetail
+
+
+class SecondFactorBody(Body):
+    """Whether a person signs in with an authenticator app's codes as well."""
+
+    on: bool
+
+
+class EnrolmentBody(Body):
+    """What an authenticator app is given: typed, as a link, or as the rows of a QR code (1 is dark)."""
+
+    secret: str
+    address: str
+    squares: list[str]

@@ -36,12 +36,13 @@ class RateError(PortalError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the token's subject, name, groups and issuer."""
+    """Who calls: the token's subject, name, groups, issuer and scopes."""
 
     id: str
     name: str
     groups: frozenset[str]
     issuer: str
+    scopes: frozenset[str] = frozenset()
 
     def require(self, *groups: str) -> None:
         """Refuse who is in none of some groups.
@@ -70,7 +71,8 @@ def caller(event: Mapping[str, Any]) -> Caller:
     if claims.get("token_use", "access") != "access":
         raise PortalError("not-an-access-token", "An access token is due.", 401)
     name = claims.get("username") or claims.get("cognito:username") or claims["sub"]
-    return Caller(claims["sub"], str(name), _groups(claims.get("cognito:groups", "")), str(claims.get("iss", "")))
+    groups, scopes = _groups(claims.get("cognito:groups", "")), frozenset(str(claims.get("scope", "")).split())
+    return Caller(claims["sub"], str(name), groups, str(claims.get("iss", "")), scopes)
 
 
 def limit(portal: Portal, person: str, *, weight: int = 1) -> None:

@@ -29,13 +29,21 @@ export const put = (path, body = {}) => json("PUT", path, body);
 export const patch = (path, body = {}) => json("PATCH", path, body);
 export const remove = (path, body) => json("DELETE", path, body);
 
+/** Call with another token than the one that the person labels with; it can't be renewed. */
+export async function withToken(token, method, path, body) {
+  return read(await judged(await send(method, path, body, token), method, path));
+}
+
 /** Fetch a photo: an image can't carry a token by itself. */
 export async function photo(path, signal) {
   return (await request("GET", path, undefined, signal)).blob();
 }
 
 async function json(method, path, body) {
-  const answer = await request(method, path, body);
+  return read(await request(method, path, body));
+}
+
+async function read(answer) {
   const text = await answer.text();
   return text ? JSON.parse(text) : {};
 }
@@ -53,6 +61,11 @@ async function request(method, path, body, signal) {
   const token = await accessTokenOnline();
   let answer = await send(method, path, body, token, signal);
   if (answer.status === 401) answer = await send(method, path, body, await accessTokenOnline(token), signal);
+  return judged(answer, method, path);
+}
+
+/** Return an answer that is good; throw what went wrong otherwise. */
+async function judged(answer, method, path) {
   if (answer.ok) return answer;
   const wait = 1000 * Number(answer.headers.get("retry-after") ?? 0);
   const told = (await answer.json().catch(() => ({}))) ?? {};

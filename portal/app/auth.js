@@ -2,6 +2,8 @@
 
 const TOKENS = "menulens.session";
 const PENDING = "menulens.sign-in";
+const ACCOUNT = "menulens.account";
+const ACCOUNT_SCOPE = "aws.cognito.signin.user.admin";
 const EARLY = 60_000; // renew a minute before the access token ends
 
 /** Nobody is signed in, or the sign-in ended: the person has to sign in again. */
@@ -38,21 +40,33 @@ export function person() {
 }
 
 /** Leave for the hosted sign-in; after it the person is back at `returnTo`. */
-export async function signIn(returnTo = location.pathname + location.search, language = document.documentElement.lang) {
+export function signIn(returnTo = location.pathname + location.search) {
+  return leaveToSignIn(returnTo, "openid email");
+}
+
+/**
+ * Leave for the hosted sign-in once more, to be allowed to change how one signs in. What comes of it is a token of its
+ * own (`accountToken`), for this tab and this purpose: the one that labels never may as much.
+ */
+export function confirmAccount(returnTo = location.pathname) {
+  return leaveToSignIn(returnTo, `openid email ${ACCOUNT_SCOPE}`, true);
+}
+
+async function leaveToSignIn(returnTo, scope, account = false) {
   const { sign_in: base, client_id: client } = await config();
   const verifier = random(48);
   const state = random(16);
-  sessionStorage.setItem(PENDING, JSON.stringify({ state, verifier, returnTo }));
+  sessionStorage.setItem(PENDING, JSON.stringify({ state, verifier, returnTo, account }));
   const challenge = base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))));
   location.assign(`${base}/oauth2/authorize?${new URLSearchParams({
     response_type: "code",
     client_id: client,
     redirect_uri: redirectUri(),
-    scope: "openid email",
+    scope,
     state,
     code_challenge: challenge,
     code_challenge_method: "S256",
-    lang: language,
+    lang: document.documentElement.lang,
   })}`);
 }
 
@@ -73,7 +87,9 @@ export async function finishSignIn() {
     throw new SignInNeededError("this sign-in was not started here");
   }
   if (answer.has("error")) throw new SignInNeededError(answer.get("error_description") ?? answer.get("error"));
-  keep(await token({ grant_type: "authorization_code", code: answer.get("code"), redirect_uri: redirectUri(), code_verifier: pending.verifier }));
+  const given = await token({ grant_type: "authorization_code", code: answer.get("code"), redirect_uri: redirectUri(), code_verifier: pending.verifier });
+  if (pending.account) keepForAccount(given);
+  else keep(given);
   if (new URL(returnTo, location.origin).pathname !== "/") location.replace(returnTo);
   return true;
 }
@@ -92,16 +108,35 @@ export async function accessToken(refused) {
   return good() ?? alone("menulens-sign-in", async () => good() ?? renew());
 }
 
+/** Return the token that may change how one signs in; null without one. */
+export function accountToken() {
+  const kept = JSON.parse(sessionStorage.getItem(ACCOUNT) ?? "null");
+  return kept && kept.ends > Date.now() ? kept.access_token : null;
+}
+
+/** Give that token back: it is good for one change. */
+export async function endAccount() {
+  const kept = JSON.parse(sessionStorage.getItem(ACCOUNT) ?? "null");
+  sessionStorage.removeItem(ACCOUNT);
+  await revoke(kept?.refresh_token);
+}
+
 /** Forget the tokens, tell the sign-in service, and leave for the page that it shows. */
 export async function signOut() {
   const tokens = read();
   const { sign_in: base, client_id: client } = await config();
   localStorage.removeItem(TOKENS);
-  if (tokens?.refresh_token) {
-    await fetch(`${base}/oauth2/revoke`, { method: "POST", body: new URLSearchParams({ token: tokens.refresh_token, client_id: client }) })
-      .catch(() => {}); // offline: the token is gone from this device, which is what was asked
-  }
+  await endAccount();
+  await revoke(tokens?.refresh_token);
   location.assign(`${base}/logout?${new URLSearchParams({ client_id: client, logout_uri: redirectUri() })}`);
+}
+
+/** Tell the sign-in service that a token is good no more. */
+async function revoke(refresh) {
+  if (!refresh) return;
+  const { sign_in: base, client_id: client } = await config();
+  await fetch(`${base}/oauth2/revoke`, { method: "POST", body: new URLSearchParams({ token: refresh, client_id: client }) })
+    .catch(() => {}); // offline: the token is gone from this device, which is what was asked
 }
 
 async function renew() {
@@ -132,6 +167,15 @@ async function token(fields) {
 function keep({ access_token, refresh_token, id_token, name, expires_in }) {
   const address = id_token ? claimsOf(id_token).email : name;
   localStorage.setItem(TOKENS, JSON.stringify({ access_token, refresh_token, name: address, ends: Date.now() + expires_in * 1000 }));
+}
+
+/** Keep the token that may change how one signs in, for this tab; it has to be the same person's. */
+function keepForAccount({ access_token, refresh_token, expires_in }) {
+  if (claimsOf(access_token).sub !== person()?.id) {
+    revoke(refresh_token);
+    throw new SignInNeededError("somebody else signed in");
+  }
+  sessionStorage.setItem(ACCOUNT, JSON.stringify({ access_token, refresh_token, ends: Date.now() + expires_in * 1000 }));
 }
 
 function read() {

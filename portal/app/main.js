@@ -113,10 +113,12 @@ async function firstPhoto() {
   await navigator.serviceWorker.register(policy ? policy.createScriptURL(url) : url);
 }
 
-function openMenu() {
+async function openMenu() {
+  const { second_factor: factor } = await config().catch(() => ({}));
   menuSheet(() => [
     { label: t("settings.jobs"), glyph: "list", run: toList },
     ...(me?.person.owner ? [{ label: t("settings.owner"), glyph: "chart", href: "/owner.html" }] : []),
+    ...(["optional", "required"].includes(factor) ? [{ label: t("settings.account"), glyph: "lock", href: "/account.html" }] : []),
     { label: t("sign_out"), glyph: "out", run: leave },
   ]);
 }

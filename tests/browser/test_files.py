@@ -8,15 +8,15 @@ import struct
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
 PORTAL = Path(__file__).resolve().parents[2] / "portal"
-# The owner's page is not kept for a day without a network.
-NOT_KEPT = re.compile(r"owner|sw\.js|icon-512|icon-maskable")
+# The owner's page and the one for one's own sign-in are not kept for a day without a network.
+NOT_KEPT = re.compile(r"owner|account|sw\.js|icon-512|icon-maskable")
 
 
-def words(language: str) -> dict[str, str | dict[str, str]]:
-    found: dict[str, str | dict[str, str]] = json.loads(
-        (PORTAL / "i18n" / f"{language}.json").read_text(encoding="utf-8")
-    )
+def words(name: str) -> dict[str, str | dict[str, str]]:
+    found: dict[str, str | dict[str, str]] = json.loads((PORTAL / "i18n" / f"{name}.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -36,8 +36,9 @@ def reached(start: str = "main.js") -> set[str]:
     return have
 
 
-def should_have_the_same_words_in_both_languages() -> None:
-    japanese, english = words("ja"), words("en")
+@pytest.mark.parametrize("bundle", ["", "account."])
+def should_have_the_same_words_in_both_languages(bundle: str) -> None:
+    japanese, english = words(f"{bundle}ja"), words(f"{bundle}en")
     assert list(japanese) == list(english)
     for key, text in english.items():
         names = set(re.findall(r"\{(\w+)\}", json.dumps(text)))
@@ -59,6 +60,13 @@ def should_have_every_word_that_scripts_say_and_none_that_nobody_says() -> None:
     made = {key for key in known for pattern in patterns if re.fullmatch(pattern, key)}
     quoted = {key for key in known if f'"{key}"' in texts}
     assert known - said - made - quoted == set()
+
+
+def should_have_every_word_that_the_page_for_ones_own_sign_in_says() -> None:
+    text = (PORTAL / "app" / "account.js").read_text(encoding="utf-8")
+    said = set(re.findall(r'"(account\.[\w.]*\w)"', text))
+    made = {f"account.done.{what}{more}" for what in ("on", "off") for more in ("", ".what")}
+    assert said | made == set(words("account.en"))
 
 
 def should_keep_every_file_that_the_page_needs_for_a_day_without_a_network() -> None:
@@ -92,7 +100,8 @@ def should_have_no_inline_script_and_no_inline_style() -> None:
                 self.found.append(self.get_starttag_text() or tag)
 
     finder = Finder()
-    finder.feed((PORTAL / "index.html").read_text(encoding="utf-8"))
+    for page in sorted(PORTAL.glob("*.html")):
+        finder.feed(page.read_text(encoding="utf-8"))
     assert finder.found == []
     for name, text in scripts().items():
         assert not re.search(

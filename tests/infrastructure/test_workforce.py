@@ -160,7 +160,7 @@ def should_sign_in_to_the_page_without_a_secret_by_code_alone(request: pytest.Fi
     (client,) = (client for client in clients if client["ClientName"] == "menulens-local-page")
     assert client["GenerateSecret"] is False
     assert client["AllowedOAuthFlows"] == ["code"]
-    assert client["AllowedOAuthScopes"] == ["openid", "email"]
+    assert client["AllowedOAuthScopes"] == ["openid", "email", "aws.cognito.signin.user.admin"]
     assert client["CallbackURLs"] == client["LogoutURLs"] == [f"{ADDRESS}/"]
     assert client["ExplicitAuthFlows"] == ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
     assert client["PreventUserExistenceErrors"] == "ENABLED"

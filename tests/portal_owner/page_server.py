@@ -30,6 +30,7 @@ from menulens.portal import adding, owner_api
 from menulens.portal.api import Api
 from menulens.portal.context import Portal
 from menulens.portal.model import PortalError
+from menulens.portal.second_factor import SecondFactor
 from menulens.settings import settings_of
 from menulens.storage import StorageError
 
@@ -64,6 +65,11 @@ class PageServer:
     started: list[tuple[str, Any]]
 
 
+def no_pool() -> SecondFactor:
+    """There is no user pool behind these pages."""
+    raise PortalError("no-second-factor", "This user pool takes no codes.", 409)
+
+
 @contextmanager
 def running(portal: Portal, photos: str = "photos") -> Iterator[PageServer]:
     """Serve a portal's pages on a free port.
@@ -77,7 +83,7 @@ def running(portal: Portal, photos: str = "photos") -> Iterator[PageServer]:
     port = free_port()
     started: list[tuple[str, Any]] = []
     one_at_a_time = Lock()  # as a Lambda function answers
-    annotators = Api(lambda: portal, ANNOTATORS, OWNERS).handler()
+    annotators = Api(lambda: portal, ANNOTATORS, OWNERS, no_pool).handler()
 
     def add(given: dict[str, Any]) -> None:
         with contextlib.suppress(PortalError, StorageError):  # the page tells of it
