@@ -97,8 +97,8 @@ async function setUp() {
       h("a.button", { href: address }, t("account.step.here")),
       h("details", {}, h("summary", {}, t("account.step.type")), h("code.secret", {}, secret.match(/.{1,4}/g).join(" "))))),
     h("li", {}, h("form.stack", { novalidate: true, on: { submit: send } },
-      h("label.field", { for: "code" }, t("account.step.code")),
-      code, wrong,
+      h("label.field", {}, t("account.step.code"), code),
+      wrong,
       h("button.button.primary.wide", { type: "submit" }, t("account.turn_on"))))));
 }
 

@@ -1,7 +1,7 @@
 // The owner's page: the list of jobs, and one job with its views. The address says which: ?job=<name>&view=<view>.
 
 import { explain, get, post } from "./api.js";
-import { finishSignIn, person, signIn, SignInNeededError, signOut } from "./auth.js";
+import { config, finishSignIn, person, signIn, SignInNeededError, signOut } from "./auth.js";
 import { glyph, h, keepFocus, toast } from "./dom.js";
 import { loadWords, number, pick, t } from "./i18n.js";
 import { addPhotos, areComing, coming, tellOfArrivals } from "./owner-adding.js";
@@ -129,10 +129,12 @@ function frame(title, ...content) {
   root.replaceChildren(h("a.skip-link", { href: "#content" }, t("owner.skip")), bar, h("main.content", { id: "content", tabindex: "-1" }, ...content));
 }
 
-function openMenu() {
+async function openMenu() {
+  const { second_factor: factor } = await config().catch(() => ({}));
   menuSheet(() => [
     { label: t("owner.jobs"), glyph: "list", run: () => go({}) },
     { label: t("owner.to_work"), glyph: "photos", href: "/" },
+    ...(["optional", "required"].includes(factor) ? [{ label: t("settings.account"), glyph: "lock", href: "/account.html" }] : []),
     { label: t("sign_out"), glyph: "out", run: () => signOut() },
   ]);
 }
