@@ -9,10 +9,11 @@ from menulens.core import names
 from menulens.settings import Settings, SettingsError, settings_of
 from stacks.front_stack import FrontStack
 from stacks.labeling_stack import LabelingStack
-from stacks.operations_stack import News, OperationsStack
+from stacks.operations_stack import OperationsStack
 from stacks.portal_stack import PortalStack
 from stacks.serving_stack import ServingStack
 from stacks.similarity_stack import SimilarityStack
+from stacks.steps.news import News
 from stacks.storage_stack import StorageStack
 from stacks.training_stack import TrainingStack
 from stacks.workforce_stack import WorkforceStack
@@ -54,7 +55,9 @@ def build(app: cdk.App, settings: Settings) -> None:
             "vectorise": similarity.state_machine,
         },
         finish=portal.finish,
-        news=News(workforce.new_work.topic_arn, workforce.to_owners.topic_arn, front.address),
+        news=News(
+            workforce.new_work.topic_arn, workforce.to_owners.topic_arn, front.address, workforce.sign_in.pool_id
+        ),
     )
     cdk.Tags.of(app).add("project", "menulens")
     cdk.Tags.of(app).add("environment", settings.environment)

@@ -7,7 +7,6 @@ emits the event that starts it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aws_cdk import Aws, Duration, Stack
@@ -26,21 +25,13 @@ from constructs import Construct
 
 from menulens.core import keys, names
 from menulens.settings import Settings
-from stacks.rules import chain_rules, labeling_rules, ours
+from stacks.rules import chain_rules, labeling_rules, news_rules, ours
 from stacks.steps.base import acknowledge, hyphened, machine_arn, stable_id, undelivered_name
+from stacks.steps.news import News, TellPeople
 
 RETRIES = 8
 OLDEST_EVENT = Duration.hours(6)
 BUDGET_SHARES = (80, 100)
-
-
-@dataclass(frozen=True)
-class News:
-    """Whom to tell of what happens in the portal, and the page's address."""
-
-    annotators_topic: str
-    owners_topic: str
-    address: str
 
 
 class OperationsStack(Stack):
@@ -72,9 +63,10 @@ class OperationsStack(Stack):
         self._undelivered = self._queue(key)
         self._rules()
         self._finish_portal_jobs(finish)
-        self._tell_people(news)
         self._schedules()
         self.alarms = self._topic(key)
+        tell = TellPeople(self, "TellPeople", settings=settings, key=key, news=news, alarms_topic=self.alarms.topic_arn)
+        self._tell_people(tell.function)
         self._alarm_on_failures()
         self._budget()
 
@@ -98,20 +90,35 @@ class OperationsStack(Stack):
             "A portal job's last photo is settled, or its owner stopped it: write its labels",
             ours(self._settings, keys.LABELING_FINISHED),
         )
+        self._runs(rule, finish, event=events.RuleTargetInput.from_event_path("$.detail"))
+        self._keep_what_failed("FinishFailed", finish)
+
+    def _tell_people(self, tell: lambda_.IFunction) -> None:
+        """Tell annotators of new work, owners and operators of what they must know, by e-mail."""
+        for rule in news_rules(self._settings):
+            self._runs(self._rule(rule.name, rule.description, rule.pattern), tell)
+        self._keep_what_failed("TellFailed", tell)
+
+    def _runs(
+        self, rule: events.Rule, function: lambda_.IFunction, event: events.RuleTargetInput | None = None
+    ) -> None:
+        """Let a rule run a function, and keep what could not be delivered."""
         rule.add_target(
             targets.LambdaFunction(
-                finish,
-                event=events.RuleTargetInput.from_event_path("$.detail"),
+                function,
+                event=event,
                 dead_letter_queue=self._undelivered,
                 retry_attempts=RETRIES,
                 max_event_age=OLDEST_EVENT,
             )
         )
-        # The function's own statements say that it may send there.
+
+    def _keep_what_failed(self, construct_id: str, function: lambda_.IFunction) -> None:
+        """Keep the events that a function failed on for good; its own statements say that it may send there."""
         lambda_.CfnEventInvokeConfig(
             self,
-            "FinishFailed",
-            function_name=finish.function_name,
+            construct_id,
+            function_name=function.function_name,
             qualifier="$LATEST",
             destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
                 on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=self._undelivered.queue_arn)
@@ -119,41 +126,6 @@ class OperationsStack(Stack):
             maximum_event_age_in_seconds=int(OLDEST_EVENT.to_seconds()),
             maximum_retry_attempts=2,
         )
-
-    def _tell_people(self, news: News) -> None:
-        """Tell annotators of new work, and owners of what they must know, by e-mail."""
-        detail = "$.detail"
-        name = events.EventField.from_path(f"{detail}.{keys.JOB_NAME}")
-        page = f"{news.address}/?job={name}"
-        told = (
-            (
-                "LabelingOpened",
-                "There is something to label: tell the annotators",
-                keys.LABELING_OPENED,
-                news.annotators_topic,
-                f"分類する写真があります。 There is something to label.\n"
-                f"{events.EventField.from_path(f'{detail}.{keys.TITLE}')}\n{page}",
-            ),
-            (
-                "AnnotatorBlocked",
-                "An annotator gets no more work: tell the owners",
-                keys.ANNOTATOR_BLOCKED,
-                news.owners_topic,
-                "正解の分かっている写真での正答率が基準を下回ったため、作業を止めました。 "
-                "An annotator fell under the accuracy that is due on known photos and gets no more work.\n"
-                f"{events.EventField.from_path(f'{detail}.{keys.PERSON}')}\n{news.address}/owner.html?job={name}",
-            ),
-        )
-        for rule_name, description, kind, topic_arn, text in told:
-            self._rule(rule_name, description, ours(self._settings, kind)).add_target(
-                targets.SnsTopic(
-                    sns.Topic.from_topic_arn(self, f"{rule_name}Topic", topic_arn),
-                    message=events.RuleTargetInput.from_multiline_text(text),
-                    dead_letter_queue=self._undelivered,
-                    retry_attempts=RETRIES,
-                    max_event_age=OLDEST_EVENT,
-                )
-            )
 
     def _schedules(self) -> None:
         wanted: tuple[tuple[names.Machine, str | None, dict[str, str]], ...] = (

@@ -13,19 +13,26 @@ from typing import Any
 from aws_cdk import aws_events as events
 
 from menulens.core import keys, names
+from menulens.portal.mails import EXECUTION_CHANGED
 from menulens.settings import Settings
-from stacks.steps.base import bucket_name
+from stacks.steps.base import bucket_name, machine_arn
 
 ENDED = ["Completed", "Stopped", "Failed"]
 
 
 @dataclass(frozen=True)
-class Start:
-    """A rule that starts a machine with what the event tells."""
+class Rule:
+    """What a rule listens for."""
 
     name: str
     description: str
     pattern: events.EventPattern
+
+
+@dataclass(frozen=True)
+class Start(Rule):
+    """A rule that starts a machine with what the event tells."""
+
     machine: names.Machine
     given: Mapping[str, Any]
 
@@ -117,5 +124,33 @@ def labeling_rules(settings: Settings) -> tuple[Start, ...]:
                     f"/{events.EventField.from_path('$.detail.object.key')}"
                 )
             },
+        ),
+    )
+
+
+def news_rules(settings: Settings) -> tuple[Rule, ...]:
+    """Return what people are told by e-mail."""
+    return (
+        Rule(
+            "LabelingOpened",
+            "There is something to label: tell the annotators",
+            ours(settings, keys.LABELING_OPENED),
+        ),
+        Rule(
+            "AnnotatorBlocked",
+            "An annotator gets no more work: tell the owners",
+            ours(settings, keys.ANNOTATOR_BLOCKED),
+        ),
+        Rule(
+            "ExecutionFailed",
+            "An execution failed or ran out of time: tell the operators why",
+            events.EventPattern(
+                source=["aws.states"],
+                detail_type=[EXECUTION_CHANGED],
+                detail={
+                    "status": ["FAILED", "TIMED_OUT"],
+                    "stateMachineArn": [machine_arn(settings, machine) for machine in names.MACHINES],
+                },
+            ),
         ),
     )

@@ -93,17 +93,16 @@ class WorkforceStack(Stack):
         self._settings = settings
         self._ground_truth = settings.labeling.provider == "ground_truth"
         self._address = address
-        rules = {"RulesTell": "events.amazonaws.com"}
         ground_truth = {"GroundTruthTellsOfNewWork": "sagemaker.amazonaws.com"} if self._ground_truth else {}
         self.new_work = self._topic(
             "NewWork",
             key,
             display_name="menulens: photos to label",
             emails=settings.labeling.members,
-            senders={**rules, **ground_truth},
+            senders=ground_truth,
         )
         self.to_owners = self._topic(
-            "ToOwners", key, display_name="menulens: labeling", emails=settings.labeling.owners, senders=rules
+            "ToOwners", key, display_name="menulens: labeling", emails=settings.labeling.owners, senders={}
         )
         pool = self._imported_pool() if settings.labeling.workforce_arn else self._own_pool(sign_in)
         group = self._people(pool.pool)

@@ -21,7 +21,12 @@ LABELING_OPENED: Final = "LabelingOpened"
 LABELING_FINISHED: Final = "LabelingFinished"
 ANNOTATOR_BLOCKED: Final = "AnnotatorBlocked"
 TITLE: Final = "title"
+TITLE_EN: Final = "title_en"
+OPEN: Final = "open"
 PERSON: Final = "person"
+SEEN: Final = "seen"
+ACCURACY: Final = "accuracy"
+DUE: Final = "due"
 UNATTENDED: Final = "unattended"
 
 # --- state input and output --------------------------------------------------------------------

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, unquote
 
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime, responses, router
-from ministack.services import cloudfront, cognito, eventbridge, lambda_svc, stepfunctions
+from ministack.services import cloudfront, cognito, eventbridge, lambda_svc, ses, sns, stepfunctions
 from ministack.services.cloudformation import provisioners
 from ministack.services.cloudformation import stacks as cloudformation_stacks
 
@@ -136,6 +136,13 @@ _WRAPPED_OR_CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (cognito, "_resolve_user", ("pool", "username")),
     (cognito, "_password_policy_errors", ("pool", "password")),
     (cognito, "_fake_token", ("sub", "pool_id", "client_id", "token_type", "username", "user_attrs", "groups")),
+    (sns, "_fanout", ("topic_arn", "msg_id", "message", "subject")),
+    (sns, "_topic_by_arn_any_scope", ("topic_arn",)),
+    (
+        ses,
+        "_record_send",
+        ("source", "to_addrs", "cc_addrs", "bcc_addrs", "subject", "body_text", "body_html", "type_name"),
+    ),
     (cognito, "_send_verification_email", ("pool", "username", "attr_dict", "code", "attribute_name")),
     (cognito, "_confirmation_code_error", ("action", "data")),
     (cognito, "_run_idp_handler", ("handler", "action", "data")),
@@ -381,6 +388,26 @@ def check_reset_codes() -> None:
 
     _replace(cognito, "_send_verification_email", send_verification_email)
     _replace(cognito, "_run_idp_handler", run_idp_handler)
+
+
+def mail_what_topics_tell() -> None:
+    """Put what a topic tells by e-mail into the mailbox of SES, as Cognito's mails are; MiniStack only logs it."""
+    fan_out = sns._fanout
+
+    def fanout(topic_arn: str, msg_id: str, message: str, subject: str, *more: Any, **options: Any) -> None:
+        fan_out(topic_arn, msg_id, message, subject, *more, **options)
+        topic = sns._topic_by_arn_any_scope(topic_arn) or {"subscriptions": []}
+        for one in topic["subscriptions"]:
+            if one.get("protocol") == "email" and one.get("confirmed"):
+                ses._record_send(
+                    "no-reply@sns.amazonaws.com",
+                    [one["endpoint"]],
+                    subject=subject or "AWS Notification Message",
+                    body_text=message,
+                    type_name="SNS",
+                )
+
+    _replace(sns, "_fanout", fanout)
 
 
 def pool_of_client(client_id: str) -> str | None:

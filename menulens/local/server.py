@@ -44,6 +44,7 @@ def assemble(config: LocalConfig) -> SageMaker:
     hooks.serve_origins()
     hooks.keep_groups_on_refresh()
     hooks.check_reset_codes()
+    hooks.mail_what_topics_tell()
     return service
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from menulens.core import keys as names
 from menulens.portal import blocking, entries, keys
 from menulens.portal import skills as skills_
 from menulens.portal.context import Portal
@@ -14,7 +15,6 @@ from menulens.portal.model import Answer, Item, Job, Person, PortalError, iso
 from menulens.portal.settling import counts, freed, judged, wanted
 from menulens.portal.table import ConditionError, Put, TableError, Update, Write
 
-ANNOTATOR_BLOCKED: Final = "AnnotatorBlocked"
 MOST_AT_ONCE: Final = 50
 _ATTEMPTS: Final = 25
 
@@ -139,8 +139,14 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
         return None
     if blocked:
         seen, right = _gold_sum(person, it, before, answer)
-        told = {"job_name": job.name, "person": who.id, "accuracy": round(right / seen, 4), "seen": seen}
-        portal.emit(ANNOTATOR_BLOCKED, told)
+        told = {
+            names.JOB_NAME: job.name,
+            names.PERSON: who.id,
+            names.ACCURACY: round(right / seen, 4),
+            names.SEEN: seen,
+            names.DUE: job.options.gold_min_accuracy,
+        }
+        portal.emit(names.ANNOTATOR_BLOCKED, told)
     return Result(answer.id, "accepted", settled=after.state != "open" and it.state == "open")
 
 

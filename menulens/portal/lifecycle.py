@@ -91,7 +91,9 @@ def announce(portal: Portal, job: Job) -> None:
     """Tell that there is work."""
     told = {
         names.JOB_NAME: job.name,
-        "title": job.texts.title_ja or job.texts.title_en or job.name,
-        "open": progress(portal, job).open,
+        names.JOB_KIND: job.kind,
+        names.TITLE: job.texts.title_ja or job.texts.title_en or job.name,
+        names.TITLE_EN: job.texts.title_en or job.texts.title_ja or job.name,
+        names.OPEN: progress(portal, job).open,
     }
     portal.emit(LABELING_OPENED, told)

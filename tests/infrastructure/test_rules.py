@@ -8,6 +8,8 @@ import pytest
 from ministack.services import eventbridge
 
 from menulens.core import inputs
+from menulens.portal import mails
+from tests.infrastructure.test_labeling_permissions import HERE, TABLE, line, step
 
 Resources = Callable[[str], dict[str, dict[str, Any]]]
 ACCOUNT = "123456789012"
@@ -188,7 +190,7 @@ def should_keep_what_could_not_be_delivered(rules: dict[str, Any]) -> None:
         f"menulens-local-{name}"
         for name in (
             *("dataset-ready", "model-approved", "model-deployed", "labeling-job-ended", "labels-unattended"),
-            *("manifest-dropped", "labeling-finished", "labeling-opened", "annotator-blocked"),
+            *("manifest-dropped", "labeling-finished", "labeling-opened", "annotator-blocked", "execution-failed"),
         )
     }
     for rule in rules.values():
@@ -201,7 +203,7 @@ def should_start_each_machine_under_a_role_that_starts_nothing_else(resources: R
     started = [
         role["Policies"][0]["PolicyDocument"]["Statement"]
         for name, role in resources("AWS::IAM::Role").items()
-        if name.startswith("operations/")
+        if name.startswith("operations/") and role["Description"].startswith("Starts ")
     ]
     machines = sorted(statement["Resource"].rpartition(":")[2] for (statement,) in started)
     assert machines == [
@@ -218,47 +220,112 @@ def should_finish_a_portal_job_that_ended_and_keep_what_could_not_be_finished(
     (target,) = rule["Targets"]
     assert "FinishPortalJob" in target["Arn"]
     assert target["InputPath"] == "$.detail"
-    (permission,) = (
-        item for name, item in resources("AWS::Lambda::Permission").items() if name.startswith("operations/")
+    assert_may_run(resources, "FinishPortalJob")
+
+
+def assert_may_run(resources: Resources, function: str) -> None:
+    """Events may run a function of operations' rules, and what it fails on for good is kept."""
+    permissions = [
+        item
+        for name, item in resources("AWS::Lambda::Permission").items()
+        if name.startswith("operations/") and function in str(item["FunctionName"])
+    ]
+    assert permissions
+    assert {permission["Principal"] for permission in permissions} == {"events.amazonaws.com"}
+    (failed,) = (
+        item for item in resources("AWS::Lambda::EventInvokeConfig").values() if function in str(item["FunctionName"])
     )
-    assert permission["Principal"] == "events.amazonaws.com"
-    (failed,) = resources("AWS::Lambda::EventInvokeConfig").values()
     assert "Undelivered" in failed["DestinationConfig"]["OnFailure"]["Destination"]
     assert (failed["MaximumRetryAttempts"], failed["MaximumEventAgeInSeconds"]) == (2, 21_600)
 
 
+STATES = f"arn:aws:states:us-east-1:{ACCOUNT}"
+
+
+def any_execution(machine: str, status: str) -> dict[str, Any]:
+    detail = {
+        "executionArn": f"{STATES}:execution:{machine}:any",
+        "stateMachineArn": f"{STATES}:stateMachine:{machine}",
+        "name": "any",
+        "status": status,
+        "error": "AnyError",
+        "cause": "any cause",
+    }
+    return any_event("aws.states", "Step Functions Execution Status Change", detail)
+
+
+TOLD = [
+    any_event("menulens", "LabelingOpened", {"environment": "local", "job_name": "spring", "title": "春", "open": 3}),
+    any_event(
+        "menulens",
+        "AnnotatorBlocked",
+        {"environment": "local", "job_name": "spring", "person": "1", "accuracy": 0.4, "seen": 10, "due": 0.7},
+    ),
+    *(any_execution(f"menulens-local-{machine}", "FAILED") for machine in inputs.INPUTS),
+    any_execution("menulens-local-train", "TIMED_OUT"),
+]
+
+
+@pytest.mark.parametrize("event", TOLD, ids=lambda event: str(event["detail-type"]))
+def should_tell_people_by_the_whole_event(rules: dict[str, Any], event: dict[str, Any]) -> None:
+    told = [target for rule in taking(rules, event) for target in rule["Targets"] if "TellPeople" in target["Arn"]]
+    (target,) = told
+    assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
+    assert mails.written(event, address="https://labels.example.com", called=str) is not None
+
+
 @pytest.mark.parametrize(
-    ("kind", "detail", "topic", "says"),
+    "event",
     [
-        (
-            "LabelingOpened",
-            {"job_name": "spring", "title": "春の写真", "open": 3},
-            "NewWork",
-            ("春の写真", "/?job=spring"),
-        ),
-        (
-            "AnnotatorBlocked",
-            {"job_name": "spring", "person": "ben@example.com", "accuracy": 0.4, "seen": 10},
-            "ToOwners",
-            ("ben@example.com", "/owner.html?job=spring"),
-        ),
+        any_event("menulens", "LabelingOpened", {"environment": "live", "job_name": "spring", "open": 3}),
+        any_event("menulens", "AnnotatorBlocked", {"environment": "live", "job_name": "spring"}),
+        any_execution("menulens-live-train", "FAILED"),
+        any_execution("menulens-local-train", "SUCCEEDED"),
+        any_execution("menulens-local-train", "ABORTED"),
+        any_execution("somebody-elses", "FAILED"),
     ],
+    ids=lambda event: f"{event['detail-type']}-{event['detail'].get('status', 'live')}",
 )
-def should_tell_people_what_happens_in_the_portal(
-    rules: dict[str, Any], kind: str, detail: dict[str, Any], topic: str, says: tuple[str, ...]
-) -> None:
-    event = any_event("menulens", kind, {"environment": "local", **detail})
-    (rule,) = taking(rules, event)
-    (target,) = rule["Targets"]
-    assert topic in target["Arn"]
-    transformer = target["InputTransformer"]
-    told = transformer["InputTemplate"]
-    for name, path in transformer["InputPathsMap"].items():
-        told = told.replace(f"<{name}>", str(detail[path.rpartition(".")[2]]))
-    for part in says:
-        assert part in told
-    assert "<" not in told
-    assert taking(rules, any_event("menulens", kind, {"environment": "live", **detail})) == []
+def should_tell_nobody_of_others_and_of_what_went_well(rules: dict[str, Any], event: dict[str, Any]) -> None:
+    assert taking(rules, event) == []
+
+
+def should_let_events_run_the_function_that_tells(resources: Resources) -> None:
+    assert_may_run(resources, "TellPeople")
+
+
+def should_let_the_function_that_tells_do_exactly_this(resources: Resources) -> None:
+    (role,) = (
+        role
+        for name, role in resources("AWS::IAM::Role").items()
+        if role["Description"] == "What the step tell_people of menulens-local may do"
+    )
+    assert "ManagedPolicyArns" not in role
+    (policy,) = role["Policies"]
+    assert {_named(line(statement)) for statement in policy["PolicyDocument"]["Statement"]} == step(
+        "tell-people",
+        "sns:Publish on TOPICS",
+        f"dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem on {TABLE} "
+        "if ForAllValues:StringEquals dynamodb:LeadingKeys told",
+        "cognito-idp:ListUsersInGroup on POOL",
+        f"sqs:SendMessage on arn:aws:sqs:{HERE}menulens-local-undelivered",
+        "kms:Decrypt, kms:GenerateDataKey on KEY",
+    )
+    (topics,) = (
+        statement["Resource"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "sns:Publish"
+    )
+    assert len(topics) == 3
+    assert [word for word in ("NewWork", "ToOwners", "Alarms") if not any(word in topic for topic in topics)] == []
+
+
+def _named(text: str) -> str:
+    """Return a statement with what CDK names under a word of ours."""
+    for service, word in (("kms:", "KEY"), ("sns:", "TOPICS"), ("cognito-idp:", "POOL")):
+        if text.startswith(service):
+            return f"{text.rpartition(' on ')[0]} on {word}"
+    return text
 
 
 def should_alarm_when_an_execution_fails_or_an_event_is_undelivered(resources: Resources) -> None:
