@@ -306,7 +306,7 @@ def should_let_the_function_that_tells_do_exactly_this(resources: Resources) -> 
         "tell-people",
         "sns:Publish on TOPICS",
         f"dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem on {TABLE} "
-        "if ForAllValues:StringEquals dynamodb:LeadingKeys told",
+        'if {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["told"]}}',
         "cognito-idp:ListUsersInGroup on POOL",
         f"sqs:SendMessage on arn:aws:sqs:{HERE}menulens-local-undelivered",
         "kms:Decrypt, kms:GenerateDataKey on KEY",
