@@ -83,13 +83,19 @@ class Run:
         """Note when a stage began and how long it took."""
         start = time.monotonic()
         yield
-        self.stages.append(Stage(name, start - self.began, time.monotonic() - start, detail))
+        self._keep(Stage(name, start - self.began, time.monotonic() - start, detail))
 
     def note(self, name: str, began: datetime, ended: datetime, detail: str = "") -> None:
         """Note a stage by the clock of the cloud."""
         zero = datetime.now(UTC) - timedelta(seconds=time.monotonic() - self.began)
         start = max(0.0, (began - zero).total_seconds())
-        self.stages.append(Stage(name, start, max(0.0, (ended - began).total_seconds()), detail))
+        self._keep(Stage(name, start, max(0.0, (ended - began).total_seconds()), detail))
+
+    def _keep(self, stage: Stage) -> None:
+        """Keep a stage; where no bars move, in a log, a line tells that it is over."""
+        self.stages.append(stage)
+        if not out.is_terminal:
+            out.print(f"  {stage.name}: {stage.seconds:.0f} s; {stage.detail}".rstrip("; "))
 
     def execute(self) -> Outcome:
         """Run the chain from pictures to vectors.

@@ -27,6 +27,7 @@ PERSON: Final = "person"
 SEEN: Final = "seen"
 ACCURACY: Final = "accuracy"
 DUE: Final = "due"
+ENTRY: Final = "entry"
 UNATTENDED: Final = "unattended"
 
 # --- state input and output --------------------------------------------------------------------

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from menulens.core import keys as names
 from menulens.portal import blocking, entries, keys
 from menulens.portal import skills as skills_
 from menulens.portal.context import Portal
@@ -116,7 +115,8 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
     answer = replace(sent, leased_at=iso(it.leases[who.id][0]), recorded_at=iso(now))
     after = freed(it, judged(it.with_(answers={**it.answers, who.id: answer}), job, skills_.current(portal, job.name)))
     blocked = _blocked(job, person, it, before, answer)
-    told_of = [blocking.told(job, who.id, blocked, now=now)] if blocked else []
+    gold = _gold_sum(person, it, before, answer)
+    told_of = [blocking.told(job, who.id, blocked, now=now, gold=gold)] if blocked else []
     try:
         portal.table.transact(
             [
@@ -137,16 +137,6 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
         if 0 in error.failed:
             return _again(portal.table.get(answer_key) or {}, sent)
         return None
-    if blocked:
-        seen, right = _gold_sum(person, it, before, answer)
-        told = {
-            names.JOB_NAME: job.name,
-            names.PERSON: who.id,
-            names.ACCURACY: round(right / seen, 4),
-            names.SEEN: seen,
-            names.DUE: job.options.gold_min_accuracy,
-        }
-        portal.emit(names.ANNOTATOR_BLOCKED, told)
     return Result(answer.id, "accepted", settled=after.state != "open" and it.state == "open")
 
 
@@ -222,6 +212,7 @@ def _person_write(who: Who, it: Item, before: Answer | None, answer: Answer, *, 
         set=setting,
         add={name: by for name, by in numbers.items() if by},
         take={"held": frozenset({it.id})},
+        unless={"blocked": True} if blocked else None,  # by another device of theirs: told once
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from menulens.core import keys as names
 from menulens.portal import entries, keys, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job, Person, PortalError
@@ -40,9 +41,19 @@ def unblock(portal: Portal, job: Job, person_id: str) -> Person:
     return work.person_of(portal, job.name, person_id)
 
 
-def told(job: Job, person_id: str, reason: str, *, now: float) -> Put:
-    """Return the write that tells the log of a block, or, without a reason, of its end."""
-    body = {"person": person_id, "blocked": bool(reason), "reason": reason}
+def told(job: Job, person_id: str, reason: str, *, now: float, gold: tuple[int, int] | None = None) -> Put:
+    """Return the write that tells the log of a block, or, without a reason, of its end.
+
+    Parameters
+    ----------
+    gold
+        How many known items they saw, and how many of these they had right, if that is why; owners are told then.
+    """
+    body: dict[str, Any] = {"person": person_id, "blocked": bool(reason), "reason": reason}
+    if gold is not None:
+        seen, right = gold
+        due = job.options.gold_min_accuracy
+        body["gold"] = {names.SEEN: seen, names.ACCURACY: round(right / seen, 4), names.DUE: due}
     return entries.waiting(job.name, "person", body, now=now)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from menulens.portal import keys
 from menulens.portal.model import iso
-from menulens.portal.table import PK, SK, Put
+from menulens.portal.table import Put
 
 Kind = Literal["job", "items", "category", "state", "answer", "review", "gold", "group", "machine", "judged", "person"]
 
@@ -64,8 +64,3 @@ def digest(line: bytes) -> str:
 def key_of(line: Mapping[str, Any]) -> tuple[str, str]:
     """Return where the entry of a log line stands in the outbox, if it still does."""
     return keys.outbox(line["job"], f"{line['at']}#{line['id']}")
-
-
-def sort_key(entry: Mapping[str, Any]) -> tuple[str, str]:
-    """Return an outbox entry's place."""
-    return entry[PK], entry[SK]

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from menulens.core import keys as names
 from menulens.portal import entries, keys
 from menulens.portal.context import Portal
 from menulens.portal.table import ConditionError, Update
@@ -88,7 +89,7 @@ def seal(portal: Portal, job: str) -> int:
         body, end = _segment(job, head, waiting)
         if not _put(portal, job, end.segment, body):
             continue  # another sealer was faster: look again from its segment
-        _finish_segment(portal, job, end, [entries.sort_key(entry) for entry in waiting])
+        _finish_segment(portal, job, end, body.split(b"\n")[:-1])
         written += len(waiting)
 
 
@@ -117,13 +118,19 @@ def _clean_head(portal: Portal, job: str) -> Head:
         told = read_segment(portal, job, name)
         last = json.loads(told[-1])
         head = Head(last["seq"], entries.digest(told[-1]), name)
-        _finish_segment(portal, job, head, [entries.key_of(json.loads(line)) for line in told])
+        _finish_segment(portal, job, head, told)
     return head
 
 
-def _finish_segment(portal: Portal, job: str, end: Head, sealed: list[tuple[str, str]]) -> None:
-    """Take from the outbox what a segment holds, then note that this is done."""
-    portal.table.delete_many(sealed)
+def _finish_segment(portal: Portal, job: str, end: Head, sealed: list[bytes]) -> None:
+    """Tell who must hear of a segment's lines, take them from the outbox, then note that this is done."""
+    told = [json.loads(line) for line in sealed]
+    for line in told:
+        if line["kind"] == "person" and (gold := line["body"].get("gold")):
+            # Perhaps more than once, for a sealer may be killed here; who tells people knows the entry.
+            person = {names.PERSON: line["body"]["person"], names.ENTRY: line["id"]}
+            portal.emit(names.ANNOTATOR_BLOCKED, {names.JOB_NAME: job, **person, **gold})
+    portal.table.delete_many(entries.key_of(line) for line in told)
     try:
         portal.table.write(
             Update(

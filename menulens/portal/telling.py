@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
-from menulens.core import deployed
+from menulens.core import deployed, keys
 from menulens.portal import mails, members
 from menulens.portal.table import EXPIRES, PK, SK
 
@@ -70,7 +70,8 @@ class Teller:
             If another run is at it; the event is tried again.
         """
         self._config.register_lambda_context(context)
-        self._once(event_id=event["id"], event=event)
+        # What the log holds is told of once, however many events there are about the entry.
+        self._once(event_id=event["detail"].get(keys.ENTRY) or event["id"], event=event)
 
     def _send(self, *, event_id: str, event: Mapping[str, Any]) -> None:  # noqa: ARG002 (what it is known by)
         mail = mails.written(event, address=self._address, called=self._called)

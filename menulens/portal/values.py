@@ -39,8 +39,8 @@ class Update:
     ----------
     set, remove, add, take
         Attributes to set; to remove; numbers or sets to add to; sets to take members from.
-    when, below, absent
-        Attributes that must equal these values; be missing or lower than these; be missing.
+    when, unless, below, absent
+        Attributes that must equal these values; be missing or other than these; be missing or lower; be missing.
     exists
         Whether the entry must be there (True), must not (False), or may (None).
     """
@@ -51,6 +51,7 @@ class Update:
     add: Values | None = None
     take: Values | None = None
     when: Values | None = None
+    unless: Values | None = None
     below: Values | None = None
     absent: Sequence[str] = ()
     exists: bool | None = None
@@ -101,10 +102,10 @@ class _Expression:
             ("DELETE", [f"{self._name(name)} {self._value(value)}" for name, value in (write.take or {}).items()]),
         ]
         conditions = [f"{self._name(name)} = {self._value(value)}" for name, value in (write.when or {}).items()]
-        for name, value in (write.below or {}).items():
-            conditions.append(
-                f"(attribute_not_exists({self._name(name)}) OR {self._name(name)} < {self._value(value)})"
-            )
+        for sign, bounds in (("<>", write.unless), ("<", write.below)):
+            for name, value in (bounds or {}).items():
+                alias = self._name(name)
+                conditions.append(f"(attribute_not_exists({alias}) OR {alias} {sign} {self._value(value)})")
         conditions += [f"attribute_not_exists({self._name(name)})" for name in write.absent]
         if write.exists is not None:
             conditions.append(f"attribute_{'exists' if write.exists else 'not_exists'}({self._name(PK)})")

@@ -241,6 +241,20 @@ def should_mix_gold_items_in_and_block_who_gets_them_wrong(room: Room) -> None:
     assert rebuild.rebuild(room.portal, job.name).ledger.blocked == {bad.id: "gold: 0 of 4 right"}
 
 
+def should_block_once_who_falls_under_the_accuracy_on_several_devices_at_once(room: Room) -> None:
+    job = room.job(items=8, options=replace(ONE, gold_share=1.0, gold_min_seen=1, gold_min_accuracy=0.9))
+    for item in range(8):
+        decisions.set_gold(room.portal, job.name, f"{item:07d}", by="owner", label=2)
+    person = Annotator(room, job.name)
+    items = [it.id for it in person.lease(8)]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(person.say, items))
+    assert {(one.status, one.code) for one in results} == {("accepted", ""), ("rejected", "blocked")}
+    log.seal(room.portal, job.name)
+    told = [line for raw in log.lines(room.portal, job.name) if (line := json.loads(raw))["kind"] == "person"]
+    assert [(line["body"]["person"], line["body"]["reason"]) for line in told] == [(person.id, "gold: 0 of 1 right")]
+
+
 def should_tell_the_log_who_gets_no_more_work_and_who_does_again(room: Room) -> None:
     job = room.job(options=ONE)
     gone, back = Annotator(room, job.name), Annotator(room, job.name)

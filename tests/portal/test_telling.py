@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks._portal_room import ANNOTATORS, Room, Session
 from menulens.core import deployed
-from menulens.portal import decisions, telling
+from menulens.portal import decisions, log, telling
 from menulens.portal.telling import Teller
 from tests.portal.people import Annotator
 from tests.portal.test_answers import ONE
@@ -130,9 +130,12 @@ def should_tell_owners_by_name_of_who_falls_under_the_accuracy(room: Room, boxes
     ben = Annotator(heard, job.name, id=sub)
     for it in ben.lease(4):
         ben.say(it.id, 0)
+    assert bus.of("AnnotatorBlocked") == []
+    log.seal(heard.portal, job.name)
     (detail,) = bus.of("AnnotatorBlocked")
 
-    Teller(Session(room.port)).tell(any_event("AnnotatorBlocked", **detail), CONTEXT)
+    for _ in range(2):  # a sealer that was killed tells of it again
+        Teller(Session(room.port)).tell(any_event("AnnotatorBlocked", **detail), CONTEXT)
     (mail,) = boxes["owners"].mails()
     assert mail["Subject"] == f"作業を止めた人がいます / An annotator was stopped: {job.name}"[:99]
     assert (
