@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -100,17 +101,27 @@ class Site:
         """Return the ARNs of a machine's executions up to now."""
         return [one["executionArn"] for one in self.executions(machine)]
 
-    def rule(self, target: names.Machine, *, listens_for: str, on: bool) -> None:
-        """Switch the rules that start a machine on an event on or off."""
+    @contextmanager
+    def deaf(self, target: names.Machine, to: str) -> Iterator[None]:
+        """Let a machine not start on an event as long as the block lasts."""
         events = self.cloud.client("events")
-        switched = 0
-        for rule in events.list_rules()["Rules"]:
-            targets = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
-            to_machine = any(one["Arn"] == self.cloud.state_machine_arn(target) for one in targets)
-            if to_machine and listens_for in rule.get("EventPattern", ""):
-                (events.enable_rule if on else events.disable_rule)(Name=rule["Name"])
-                switched += 1
-        assert switched, f"no rule starts {target} on {listens_for}"
+        rules = [
+            rule["Name"]
+            for rule in events.list_rules()["Rules"]
+            if to in rule.get("EventPattern", "")
+            and any(
+                one["Arn"] == self.cloud.state_machine_arn(target)
+                for one in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+            )
+        ]
+        assert rules, f"no rule starts {target} on {to}"
+        for name in rules:
+            events.disable_rule(Name=name)
+        try:
+            yield
+        finally:
+            for name in rules:
+                events.enable_rule(Name=name)
 
     # --- storage -------------------------------------------------------------------------------
     def put(self, room: names.Room, key: str, body: bytes) -> None:

@@ -19,13 +19,10 @@ from tests.end_to_end.cloud import Site
 @pytest.fixture(scope="module")
 def dataset(site: Site) -> Iterator[str]:
     """A small dataset, cleaned from a manifest in the inbox; no training follows."""
-    site.rule("train", listens_for="DatasetReady", on=False)
-    before = site.known("clean")
-    site.put("datasets", "inbox/experiment.manifest", _manifest(site).encode())
-    try:
+    with site.deaf("train", to=keys.DATASET_READY):
+        before = site.known("clean")
+        site.put("datasets", "inbox/experiment.manifest", _manifest(site).encode())
         yield site.output(site.triggered("clean", before))[keys.DATASET]
-    finally:
-        site.rule("train", listens_for="DatasetReady", on=True)
 
 
 def _manifest(site: Site) -> str:

@@ -28,9 +28,8 @@ _SWEEPS = 3
 @pytest.fixture(autouse=True, scope="module")
 def _without_training(site: Site) -> Iterator[None]:
     """What these tests label is not trained on: training has tests of its own."""
-    site.rule("train", listens_for=keys.DATASET_READY, on=False)
-    yield
-    site.rule("train", listens_for=keys.DATASET_READY, on=True)
+    with site.deaf("train", to=keys.DATASET_READY):
+        yield
 
 
 def _asked(site: Site, job: str) -> int:

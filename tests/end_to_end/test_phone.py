@@ -34,10 +34,8 @@ Opens = Callable[..., AbstractContextManager[Device]]
 @pytest.fixture(autouse=True)
 def _without_deployment(site: Site) -> Iterator[None]:
     """The model is trained and judged; what goes live stays the chain's."""
-    approved = "SageMaker Model Package State Change"
-    site.rule("deploy", listens_for=approved, on=False)
-    yield
-    site.rule("deploy", listens_for=approved, on=True)
+    with site.deaf("deploy", to="SageMaker Model Package State Change"):
+        yield
 
 
 @pytest.fixture
