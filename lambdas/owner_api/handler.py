@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], lambda_context: Any) -> dict[str, Any]:
     def names() -> Mapping[str, str]:
         if deployed.USER_POOL_ID not in os.environ:
             return {}
-        return members.names(
+        return members.Names(
             cognito(), os.environ[deployed.USER_POOL_ID], [deployed.variable(group) for group in GROUPS]
         )
 

@@ -52,7 +52,7 @@ class Labeling:
         except (BotoCoreError, ClientError):
             pool = None  # a role without this permission sees ids
         groups = [names.annotators(environment), names.owners(environment)]
-        return members.names(client, pool, groups) if pool else {}
+        return members.Names(client, pool, groups) if pool else {}
 
     def start(self, machine: names.Machine, given: Mapping[str, Any]) -> str:
         """Start a state machine and return the execution's ARN."""

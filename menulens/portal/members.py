@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 FRESH_SECONDS: Final = 300.0
+SOON_SECONDS: Final = 5.0
+"""How old what is known may be when somebody is not in it: who was invited a moment ago has a name, too."""
 
 _known: dict[tuple[str, ...], tuple[float, dict[str, str]]] = {}
 
 
-def names(cognito: Any, pool: str, groups: Iterable[str]) -> Mapping[str, str]:
-    """Return the e-mail address of each member of some groups, by id; as it was at most five minutes ago.
+class Names(Mapping[str, str]):
+    """The e-mail address of each member of some groups, by id; as it was at most five minutes ago.
 
     Where the pool can't be asked, nobody has a name: a page that shows ids is better than none.
     """
-    place = (pool, *groups)
-    read_at, found = _known.get(place, (-FRESH_SECONDS, {}))
-    now = time.monotonic()
-    if now - read_at < FRESH_SECONDS:
+
+    def __init__(self, cognito: Any, pool: str, groups: Iterable[str]) -> None:
+        self._cognito, self._place = cognito, (pool, *groups)
+
+    def __getitem__(self, person: str) -> str:
+        found = self._read(FRESH_SECONDS)
+        return found[person] if person in found else self._read(SOON_SECONDS)[person]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read(FRESH_SECONDS))
+
+    def __len__(self) -> int:
+        return len(self._read(FRESH_SECONDS))
+
+    def _read(self, most_seconds: float) -> dict[str, str]:
+        read_at, found = _known.get(self._place, (-FRESH_SECONDS, {}))
+        now = time.monotonic()
+        if now - read_at < most_seconds:
+            return found
+        pool, *groups = self._place
+        try:
+            found = {sub: email for group in groups for sub, email in _members(self._cognito, pool, group)}
+        except (BotoCoreError, ClientError):
+            return found
+        _known[self._place] = (now, found)
         return found
-    try:
-        fresh = {sub: email for group in place[1:] for sub, email in _members(cognito, pool, group)}
-    except (BotoCoreError, ClientError):
-        return found
-    _known[place] = (now, fresh)
-    return fresh
 
 
 def _members(cognito: Any, pool: str, group: str) -> Iterable[tuple[str, str]]:

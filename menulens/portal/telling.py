@@ -79,4 +79,4 @@ class Teller:
             self._sns.publish(TopicArn=self._topics[mail.to], Subject=mail.subject, Message=mail.text)
 
     def _called(self, person: str) -> str:
-        return members.names(self._cognito, self._pool, [self._group]).get(person, person)
+        return members.Names(self._cognito, self._pool, [self._group]).get(person, person)

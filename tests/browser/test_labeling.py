@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import logging
 
@@ -16,7 +15,6 @@ from tests.browser.desks import Desk, Photo
 from tests.browser.device import DESKTOP, PHONE, SMALL_PHONE, Device
 
 LOG = logging.getLogger(__name__)  # figures; shown by --log-cli-level=info
-FAST_ENOUGH = 100  # milliseconds from the finger leaving the glass to the next photo
 MOST_TRANSFER = 150 * 1000  # bytes before the first photo
 
 
@@ -184,25 +182,6 @@ def should_lose_nothing_offline_over_a_reload_and_send_each_answer_once(
     answers = desk.answers(job)
     assert said(answers, "category") == [(name.lower(),) for name in given]
     assert len({answer["id"] for answer in answers}) == len({answer["item"] for answer in answers}) == len(given)
-
-
-@pytest.mark.parametrize("desk", ["deployed"], indirect=True)  # what counts is the one that people get
-def should_show_the_next_photo_at_once(desk: Desk, opens: Opens, pictures: list[Photo]) -> None:
-    job = desk.photos(pictures[:25])
-    names = itertools.cycle(("Meal", "Sweets", "Drink", "Fruit", "Vegetable"))
-    with opens(PHONE) as one:
-        start(one, desk, job)
-        for _ in range(20):
-            one.label(next(names))
-            one.page.wait_for_timeout(700)  # a person looks
-        one.sent()
-        waits = one.page.evaluate("performance.getEntriesByName('next photo').map((entry) => entry.duration)")
-        assert one.shifts() == []
-    waits = sorted(waits)
-    assert len(waits) == 20
-    LOG.info("next photo: median %.0f ms, longest %.0f ms", waits[10], waits[-1])
-    assert waits[17] < FAST_ENOUGH, "nine in ten; the longest waits tell what else a machine does"
-    assert len(desk.answers(job)) == 20
 
 
 def should_transfer_little_before_the_first_photo(desk: Desk, opens: Opens, pictures: list[Photo]) -> None:

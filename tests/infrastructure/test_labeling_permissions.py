@@ -232,7 +232,8 @@ def line(statement: dict[str, Any]) -> str:
 
 def mine(resources: Resources) -> list[dict[str, Any]]:
     stacks = ("storage/", "workforce/", "labeling/", "operations/")
-    return [role for name, role in resources("AWS::IAM::Role").items() if name.startswith(stacks)]
+    found = {name: role for name, role in resources("AWS::IAM::Role").items() if name.startswith(stacks)}
+    return [role for name, role in found.items() if "TellPeople" not in name]  # with the rules that start it
 
 
 @pytest.fixture(scope="session")

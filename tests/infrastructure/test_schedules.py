@@ -12,10 +12,12 @@ from aws_cdk.assertions import Template
 
 from menulens.core import names
 from menulens.settings import Settings, load_settings
-from stacks.operations_stack import News, OperationsStack
+from stacks.operations_stack import OperationsStack
 from stacks.steps.base import machine_arn
+from stacks.steps.news import News
 from tests.tools.lint_templates import resolved
 
+TOPIC = "arn:aws:sns:us-east-1:111122223333:"
 FINISH = "arn:aws:lambda:us-east-1:111122223333:function:finish"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +39,12 @@ def synthesized(**operations: Any) -> list[dict[str, Any]]:
         key=kms.Key(given, "Key"),
         machines=machines,
         finish=lambda_.Function.from_function_arn(given, "Finish", FINISH),
-        news=News("arn:aws:sns:us-east-1:111122223333:a", "arn:aws:sns:us-east-1:111122223333:o", "https://page"),
+        news=News(
+            "arn:aws:sns:us-east-1:111122223333:a",
+            "arn:aws:sns:us-east-1:111122223333:o",
+            "https://page",
+            "us-east-1_any",
+        ),
     )
     return list(resolved(dict(Template.from_stack(stack).to_json()))["Resources"].values())
 

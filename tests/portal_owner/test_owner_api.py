@@ -319,11 +319,28 @@ def should_call_people_by_their_address(make: Maker, portal: Portal, session: Se
     sub = next(one["Value"] for one in user["Attributes"] if one["Name"] == "sub")
     job = make.job(1)
     make.answer(job, sub, "0000000", "meal")
-    api = Api(portal, names=lambda: members.names(cognito, pool, ["team"]))
+    api = Api(portal, names=lambda: members.Names(cognito, pool, ["team"]))
     assert [one["name"] for one in api.get(f"/{job.name}")["annotators"]] == ["aki@example.com"]
     [shown] = api.get(f"/{job.name}/items")["items"]
     assert [(one["name"], one["person"]) for one in shown["answers"]] == [("aki@example.com", sub)]
 
 
+def should_soon_call_by_their_address_who_was_invited_a_moment_ago(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cognito, now = session.client("cognito-idp"), [1000.0]
+    monkeypatch.setattr(members.time, "monotonic", lambda: now[0])
+    pool = cognito.create_user_pool(PoolName="any")["UserPool"]["Id"]
+    cognito.create_group(UserPoolId=pool, GroupName="team")
+    names = members.Names(cognito, pool, ["team"])
+    assert names == {}
+    user = cognito.admin_create_user(UserPoolId=pool, Username="b", UserAttributes=[{"Name": "email", "Value": "b@x"}])
+    cognito.admin_add_user_to_group(UserPoolId=pool, GroupName="team", Username="b")
+    sub = next(one["Value"] for one in user["User"]["Attributes"] if one["Name"] == "sub")
+    assert names.get(sub) is None, "not asked again for each"
+    now[0] += members.SOON_SECONDS
+    assert names.get(sub) == "b@x"
+
+
 def should_show_ids_where_the_pool_is_silent(session: Session) -> None:
-    assert members.names(session.client("cognito-idp"), "us-east-1_none", ["team"]) == {}
+    assert members.Names(session.client("cognito-idp"), "us-east-1_none", ["team"]) == {}

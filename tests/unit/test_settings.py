@@ -38,7 +38,7 @@ def should_be_frozen() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "parts"),
     [
-        ("epochs = 2", "epoch = 2", ("training.epoch", "no such key", "epochs")),
+        ("epochs = 1", "epoch = 1", ("training.epoch", "no such key", "epochs")),
         ("ben@example.com", "ben@@", ("labeling.members[1]", "'ben@@'", "an e-mail address")),
         ("ben@example.com", "AKI@example.com", ("labeling.members", "aki@example.com", "twice")),
         ('key = "drink"', 'key = "Drink"', ("categories[2].key", "'Drink'", "small letters")),
@@ -88,7 +88,7 @@ def should_name_file_key_value_and_what_is_allowed(tmp_path: Path, old: str, new
 
 
 def should_list_every_fault_at_once(tmp_path: Path) -> None:
-    text = GOOD.replace("epochs = 2", "epoch = 2", 1).replace("ben@example.com", "ben", 1)
+    text = GOOD.replace("epochs = 1", "epoch = 1", 1).replace("ben@example.com", "ben", 1)
     with pytest.raises(SettingsError) as caught:
         load_settings(settings_file(tmp_path, text))
     assert len(str(caught.value).splitlines()) == 2
