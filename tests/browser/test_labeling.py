@@ -132,10 +132,10 @@ def should_label_by_keys_on_a_desktop(desk: Desk, opens: Opens, pictures: list[P
     assert len({answer["item"] for answer in answers}) == 7
 
 
-def should_undo_several_steps_and_send_only_what_changed(desk: Desk, opens: Opens, pictures: list[Photo]) -> None:
-    job = desk.photos(pictures[:8])
+def should_undo_several_steps_and_send_only_what_changed(contract: Desk, opens: Opens, pictures: list[Photo]) -> None:
+    job = contract.photos(pictures[:8])
     with opens(PHONE) as one:
-        start(one, desk, job)
+        start(one, contract, job)
         expect(one.action("undo")).to_be_disabled()
         for name in ("Meal", "Sweets", "Drink", "Fruit"):
             one.label(name)
@@ -148,18 +148,18 @@ def should_undo_several_steps_and_send_only_what_changed(desk: Desk, opens: Open
         one.label("Drink")  # as it was
         one.label("Fruit")  # as it was
         one.sent()
-    answers = desk.answers(job)
+    answers = contract.answers(job)
     assert said(answers, "category") == [("meal",), ("sweets",), ("drink",), ("fruit",), ("vegetable",)]
     assert answers[4]["replaces"] == answers[1]["id"]
 
 
 def should_lose_nothing_offline_over_a_reload_and_send_each_answer_once(
-    desk: Desk, opens: Opens, pictures: list[Photo]
+    contract: Desk, opens: Opens, pictures: list[Photo]
 ) -> None:
-    job = desk.photos(pictures[:20])
+    job = contract.photos(pictures[:20])
     given = ["Meal", "Sweets", "Drink", "Fruit", "Vegetable", "Meal", "Drink", "Sweets"]
     with opens(PHONE) as one:
-        start(one, desk, job)
+        start(one, contract, job)
         one.page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         for name in given[:2]:
             one.label(name)
@@ -179,7 +179,7 @@ def should_lose_nothing_offline_over_a_reload_and_send_each_answer_once(
         one.context.set_offline(False)
         one.sent()
         one.ready()
-    answers = desk.answers(job)
+    answers = contract.answers(job)
     assert said(answers, "category") == [(name.lower(),) for name in given]
     assert len({answer["id"] for answer in answers}) == len({answer["item"] for answer in answers}) == len(given)
 
