@@ -35,7 +35,7 @@ class Decision:
     settled
         No more answers are due: the posterior has passed the threshold, or the most answers are in.
     label
-        The most probable category, of equals the first; None where nobody has answered.
+        The most probable category that somebody named, of equals the first; None where nobody has answered.
     posterior
         Its probability given the answers; without answers the largest prior.
     sure
@@ -129,7 +129,8 @@ def decide(
             f"1 ≤ min_answers ≤ max_answers ≤ {MOST_ANSWERS} is due."
         )
     beliefs = posteriors(labels, skills, priors)
-    best = max(range(len(beliefs)), key=beliefs.__getitem__)
+    # What nobody named becomes no label, however unlikely it is that they are right.
+    best = max(sorted(set(labels.values())) or range(len(beliefs)), key=beliefs.__getitem__)
     sure = len(labels) >= min_answers and beliefs[best] >= threshold
     return Decision(
         settled=sure or len(labels) >= max_answers,

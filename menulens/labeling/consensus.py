@@ -95,6 +95,8 @@ class Consensus:
         float64 [K].
     iterations
         How often both steps ran.
+    named
+        bool [items, K]: the categories that may become an item's label; None: all.
     """
 
     items: tuple[str, ...]
@@ -103,17 +105,19 @@ class Consensus:
     confusion: Array
     priors: Array
     iterations: int
+    named: Array | None = None
 
     @property
     def labels(self) -> Array:
-        """The most probable category of each item, of equals the first: int64 [items]."""
-        found: Array = self.posteriors.argmax(axis=1)
+        """The most probable category of each item that may become its label, of equals the first: int64 [items]."""
+        allowed = self.posteriors if self.named is None else np.where(self.named, self.posteriors, -1.0)
+        found: Array = allowed.argmax(axis=1)
         return found
 
     @property
     def confidence(self) -> Array:
         """Its probability: float64 [items]."""
-        found: Array = self.posteriors.max(axis=1)
+        found: Array = np.take_along_axis(self.posteriors, self.labels[:, None], axis=1)[:, 0]
         return found
 
     def skills(self) -> dict[str, list[list[float]]]:
@@ -227,6 +231,10 @@ def dawid_skene_with_prior(
     whole crowd's fall: people take the same things for each other. Those who are seldom right weigh less in the crowd.
     Unlike majority votes, the start believes nobody fully: an item with one answer does not prove its giver right.
 
+    A label is a category that somebody named. Where few items have two answers, little tells whether a rare category is
+    rare or an error of those who name it, and the model leans towards error; the confidence is low then, but the label
+    is what people said.
+
     Parameters
     ----------
     start
@@ -263,7 +271,9 @@ def dawid_skene_with_prior(
         if before is not None and np.abs(posteriors - before).max() < tolerance:
             break
     assert posteriors is not None
-    return _consensus(answers, posteriors, confusion, priors, done)
+    named = answers.counts(categories) > 0
+    named[known] = True
+    return replace(_consensus(answers, posteriors, confusion, priors, done), named=named)
 
 
 class _Frame:

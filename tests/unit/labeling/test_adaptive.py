@@ -38,9 +38,13 @@ def should_believe_the_one_who_knows_over_two_who_guess() -> None:
     assert decision.settled and decision.sure
 
 
-def should_turn_round_the_answers_of_a_person_who_confuses_two_categories() -> None:
+def should_believe_others_rather_than_a_person_who_confuses_two_categories() -> None:
     swapped = [[0.05, 0.95], [0.95, 0.05]]
-    assert decide({"a": 0}, {"a": swapped}, uniform(2), **LIMITS).label == 1
+    alone = decide({"a": 0}, {"a": swapped}, uniform(2), **LIMITS)
+    assert (alone.settled, alone.label) == (False, 0), "nobody has named the other one"
+    assert alone.posterior == pytest.approx(0.05)
+    two = decide({"a": 0, "b": 1}, {"a": swapped}, uniform(2), **LIMITS)
+    assert (two.sure, two.label) == (True, 1)
 
 
 def should_ask_again_after_one_answer_of_an_unknown_person_and_stop_after_two_that_agree() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from menulens.labeling import adaptive
-from menulens.labeling.adaptive import ConsensusError
+from menulens.labeling.adaptive import ConsensusError, decide
 from menulens.labeling.consensus import (
     Answers,
     Consensus,
@@ -245,3 +245,32 @@ def should_believe_nobody_more_for_answering_alone_than_for_being_confirmed() ->
     x, z = found.confusion[found.workers.index("x")], found.confusion[found.workers.index("z")]
     assert np.trace(x) > np.trace(z) + 0.1
     assert np.trace(z) / 2 == pytest.approx(Prior().accuracy, abs=0.06)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.05, 0.3])
+def should_label_rare_categories_as_people_say_where_few_items_have_two_answers(overlap: float) -> None:
+    """All are right, and share no items or few: nothing then tells a rare category from an error but what they say."""
+    draw = np.random.default_rng(0)
+    truth = np.repeat(np.arange(4), [200, 100, 20, 5])
+    answers = Answers.of(
+        (f"{item:03d}", f"p{person}", int(category))
+        for item, category in enumerate(truth)
+        for person in draw.choice(6, size=2 if draw.random() < overlap else 1, replace=False)
+    )
+    found = dawid_skene_with_prior(answers, 4)
+    assert found.labels.tolist() == truth.tolist()
+    skills, priors = found.skills(), found.priors.tolist()
+    for item in (0, 250, 310, 324):
+        labels = {
+            answers.workers[worker]: int(label)
+            for at, worker, label in zip(answers.item, answers.worker, answers.label, strict=True)
+            if at == item
+        }
+        decision = decide(labels, skills, priors, threshold=0.95, min_answers=1, max_answers=1)
+        assert (decision.settled, decision.label) == (True, truth[item])
+
+
+def should_keep_a_known_item_what_it_is_when_nobody_names_it() -> None:
+    found = dawid_skene_with_prior(Answers.of([("a", "p", 0), ("b", "p", 1)]), 3, gold={"a": 2})
+    assert found.labels.tolist() == [2, 1]
+    assert found.confidence[0] == 1.0
