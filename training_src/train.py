@@ -201,8 +201,15 @@ class Job:
 
 @dataclass
 class Known:
-    """What the first pass over the training photos leaves behind."""
+    """What the first pass over the training photos leaves behind.
 
+    Attributes
+    ----------
+    photos
+        How many can be decoded; of so many at most as fit in memory the rest is kept.
+    """
+
+    photos: int
     features: Any
     labels: Any
     random: Any
@@ -217,10 +224,11 @@ def first_pass(job: Job, channel: PipeChannel, model: Classifier, random_backbon
     labels: list[Any] = []
     random: list[Any] = []
     histograms: list[Any] = []
-    kept = photos = 0
+    kept = photos = usable_photos = 0
     for encoded, images, classes, positions, codes in job.batches(eval_input_fn(channel, job.settings), channel):
         good = codes.numpy() == OK
         photos += len(good)
+        usable_photos += int(good.sum())
         if not good.all():
             job.skip(channel, encoded, classes.numpy(), positions.numpy(), codes.numpy())
         if kept >= FEATURES_KEPT or not good.any():
@@ -237,7 +245,7 @@ def first_pass(job: Job, channel: PipeChannel, model: Classifier, random_backbon
     missing = sorted(set(range(len(job.settings.classes))) - set(every.tolist()))
     if missing and kept < FEATURES_KEPT:
         log.warning("no training photo of: %s", ", ".join(job.settings.classes[place] for place in missing))
-    return Known(np.concatenate(features), every, np.concatenate(random), np.concatenate(histograms))
+    return Known(usable_photos, np.concatenate(features), every, np.concatenate(random), np.concatenate(histograms))
 
 
 def train_head(job: Job, model: Classifier, known: Known) -> None:
@@ -366,9 +374,9 @@ def run(folders: Folders, stop: StopSignal) -> None:
 
     train = job.channel("train")
     known = first_pass(job, train, model, random_backbone)
-    job.record(phase="features", photos=len(known.labels), skipped=job.skipped.get("train", 0))
+    job.record(phase="features", photos=known.photos, skipped=job.skipped.get("train", 0))
     train_head(job, model, known)
-    fine_tune(job, train, model, len(known.labels))
+    fine_tune(job, train, model, known.photos)
 
     result = evaluate(job, job.channel("eval"), model, random_backbone, known)
     job.record(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from menulens.cloud import LOCAL_ENVIRONMENT, Cloud, CloudError, connect
 from menulens.core import names
 from menulens.search.embedding import Embedded, EndpointError, EndpointMissingError, embed_photos
-from menulens.search.store import StoredVectors, VectorStoreError, load_vectors
+from menulens.search.store import StoredTags, StoredVectors, VectorStoreError, load_tags, load_vectors
 from menulens.settings import settings_of
 from menulens.storage import Storage, StorageError, is_s3
 
@@ -22,6 +22,7 @@ Environment = Annotated[
     str, typer.Option("--environment", "-e", help="Where: local, or an account's environment by its settings file.")
 ]
 LOCAL = LOCAL_ENVIRONMENT
+Stored = TypeVar("Stored", bound=StoredTags)
 errors = Console(stderr=True, highlight=False)
 
 
@@ -79,8 +80,15 @@ class Room:
         CloudError
             If there are none.
         """
+        return self._stored(load_vectors, model_version)
+
+    def tags(self) -> StoredTags:
+        """Return what the newest model version said of its photos; errors as in :meth:`vectors`."""
+        return self._stored(load_tags, None)
+
+    def _stored(self, load: Callable[[Storage, str, str | None], Stored], model_version: str | None) -> Stored:
         try:
-            return load_vectors(self.storage, f"s3://{self.cloud.bucket('vectors')}", model_version)
+            return load(self.storage, f"s3://{self.cloud.bucket('vectors')}", model_version)
         except (VectorStoreError, StorageError) as error:
             machine = names.state_machine(self.cloud.settings.environment, "vectorise")
             raise CloudError(

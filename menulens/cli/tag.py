@@ -10,7 +10,7 @@ import typer
 
 from menulens.cli._photos import LOCAL, Environment, Room, errors, open_room, progress
 from menulens.cloud import CloudError
-from menulens.search.store import StoredVectors
+from menulens.search.store import StoredTags
 from menulens.storage import ObjectInfo, is_s3
 
 
@@ -66,14 +66,14 @@ def tag(
     )
 
 
-def _stored(room: Room) -> StoredVectors | None:
+def _stored(room: Room) -> StoredTags | None:
     try:
-        return room.vectors()
+        return room.tags()
     except CloudError:
         return None  # nothing vectorised yet: the endpoint knows
 
 
-def _row(stored: StoredVectors, item: ObjectInfo) -> int | None:
+def _row(stored: StoredTags, item: ObjectInfo) -> int | None:
     row = stored.row_of(item.key)
     if row is None or stored.tags[row].category is None:
         return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,24 +34,42 @@ class Tag:
 
 
 @dataclass(frozen=True)
-class StoredVectors:
-    """All vectors of one model version: row ``i`` of ``vectors`` (float32 [n, d]) belongs to ``ids[i]``."""
+class StoredTags:
+    """What one model version said of its photos, without their vectors.
+
+    Attributes
+    ----------
+    ids, tags
+        A photo and what was said of it, in the same order.
+    shards
+        How many files this was read from.
+    replaced
+        How many answers are left out, for the photo was vectorised again.
+    """
 
     model_version: str
     ids: tuple[str, ...]
-    vectors: NDArray[np.float32]
     tags: tuple[Tag, ...]
     shards: int
     replaced: int = 0
-    _rows: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        rows = {}
+        for row, name in enumerate(self.ids):
+            rows[name] = rows[photo_key(name)] = row
+        return rows
 
     def row_of(self, photo: str) -> int | None:
         """Return the row of a photo by its id, with or without ``s3://bucket/`` before the key; None if unknown."""
-        if not self._rows:
-            for row, name in enumerate(self.ids):
-                self._rows[name] = row
-                self._rows[photo_key(name)] = row
         return self._rows.get(photo, self._rows.get(photo_key(photo)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVectors(StoredTags):
+    """All vectors of one model version: row ``i`` of ``vectors`` (float32 [n, d]) belongs to ``ids[i]``."""
+
+    vectors: NDArray[np.float32]
 
 
 def photo_key(photo: str) -> str:
@@ -68,8 +87,16 @@ def model_versions(storage: Storage, root: str) -> list[str]:
     return sorted(newest, key=lambda version: newest[version].modified)
 
 
+def load_tags(storage: Storage, root: str, model_version: str | None = None) -> StoredTags:
+    """Read what one model version said of its photos; parameters and errors as in :func:`load_vectors`."""
+    found = _catalogue(storage, root, model_version)
+    return StoredTags(found.model_version, found.ids, found.tags, len(found.shards), found.replaced)
+
+
 def load_vectors(storage: Storage, root: str, model_version: str | None = None) -> StoredVectors:
     """Read every shard of one model version; a photo vectorised again counts with its newest vector.
+
+    Beside the vectors themselves one shard is in memory at a time.
 
     Parameters
     ----------
@@ -83,37 +110,67 @@ def load_vectors(storage: Storage, root: str, model_version: str | None = None) 
     VectorStoreError
         If there are none, a shard is damaged, or its rows and ids differ in number or width.
     """
+    found = _catalogue(storage, root, model_version)
+    together: NDArray[np.float32] | None = None
+    for place, shard in enumerate(found.shards):
+        vectors = _read_rows(storage, shard)
+        if together is None:
+            together = np.empty((len(found.ids), vectors.shape[1]), np.float32)
+        if vectors.shape[1] != together.shape[1]:
+            raise VectorStoreError(
+                f"{shard.uri}: vectors of {vectors.shape[1]} numbers stand beside shards of {together.shape[1]}; "
+                "one model version has one width."
+            )
+        here = np.flatnonzero(found.places[:, 0] == place)
+        together[here] = vectors[found.places[here, 1]]
+    return StoredVectors(
+        model_version=found.model_version,
+        ids=found.ids,
+        tags=found.tags,
+        shards=len(found.shards),
+        replaced=found.replaced,
+        vectors=np.empty((0, 0), np.float32) if together is None else together,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    uri: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalogue:
+    """Photos in order; ``places`` (int64 [n, 2]) tells for each its shard and its row there."""
+
+    model_version: str
+    ids: tuple[str, ...]
+    tags: tuple[Tag, ...]
+    places: NDArray[np.int64]
+    shards: tuple[_Shard, ...]
+    replaced: int
+
+
+def _catalogue(storage: Storage, root: str, model_version: str | None) -> _Catalogue:
     if model_version is None:
         versions = model_versions(storage, root)
         if not versions:
             raise VectorStoreError(f"{root} holds no vectors yet.")
         model_version = versions[-1]
-    shards = [item for item in _shards(storage, root) if _version(item) == model_version]
+    shards: list[_Shard] = []
+    found: dict[str, tuple[int, int, Tag]] = {}
+    listed = [item for item in _shards(storage, root) if _version(item) == model_version]
+    for item in sorted(listed, key=lambda shard: (shard.modified, shard.key)):
+        entries = _read_tags(storage, item.uri)
+        for row, (name, tag) in enumerate(entries):
+            found[name] = len(shards), row, tag
+        shards.append(_Shard(item.uri, len(entries)))
     if not shards:
         raise VectorStoreError(f"{root} holds no vectors of model {model_version}.")
-    rows: dict[str, tuple[int, int]] = {}
-    pieces: list[NDArray[np.float32]] = []
-    tags: dict[str, Tag] = {}
-    seen = 0
-    for item in sorted(shards, key=lambda shard: (shard.modified, shard.key)):
-        vectors, names, shard_tags = _read_shard(storage, item.uri)
-        if pieces and vectors.shape[1] != pieces[0].shape[1]:
-            raise VectorStoreError(
-                f"{item.uri}: vectors of {vectors.shape[1]} numbers stand beside shards of {pieces[0].shape[1]}; "
-                "one model version has one width."
-            )
-        for row, (name, tag) in enumerate(zip(names, shard_tags, strict=True)):
-            rows[name] = (len(pieces), row)
-            tags[name] = tag
-        seen += len(names)
-        pieces.append(vectors)
-    starts = np.cumsum([0, *(len(piece) for piece in pieces)])
-    ids = tuple(sorted(rows))
-    chosen = np.array([starts[rows[name][0]] + rows[name][1] for name in ids], np.int64)
-    together = np.concatenate(pieces)[chosen]
-    return StoredVectors(
-        model_version, ids, together, tuple(tags[name] for name in ids), len(pieces), replaced=seen - len(ids)
-    )
+    ids = tuple(sorted(found))
+    places = np.array([found[name][:2] for name in ids], np.int64).reshape(-1, 2)
+    tags = tuple(found[name][2] for name in ids)
+    return _Catalogue(model_version, ids, tags, places, tuple(shards), sum(one.rows for one in shards) - len(ids))
 
 
 def _shards(storage: Storage, root: str) -> list[ObjectInfo]:
@@ -140,24 +197,35 @@ def _plan(item: ObjectInfo) -> str:
     return item.key.split("/")[2].removesuffix(".npy").rpartition("-")[0]
 
 
-def _read_shard(storage: Storage, uri: str) -> tuple[NDArray[np.float32], list[str], list[Tag]]:
+def _ids_uri(uri: str) -> str:
+    return join(uri.removesuffix(".npy") + ".ids.jsonl")
+
+
+def _read_tags(storage: Storage, uri: str) -> list[tuple[str, Tag]]:
+    """Read what stands beside a shard: a photo and its tag for each of its rows."""
+    entries = []
+    for number, line in enumerate(storage.lines(_ids_uri(uri)), 1):
+        try:
+            entry = json.loads(line)
+            tag = Tag(entry.get("category"), entry.get("confidence"), entry.get("etag"))
+            entries.append((str(entry["id"]), tag))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise VectorStoreError(f'{_ids_uri(uri)}, line {number}: an object with "id" is due: {error!r}.') from None
+    return entries
+
+
+def _read_rows(storage: Storage, shard: _Shard) -> NDArray[np.float32]:
+    """Read a shard's vectors: float32 [rows, d]."""
+    uri = shard.uri
     try:
         vectors = np.load(io.BytesIO(storage.read_bytes(uri)), allow_pickle=False)
     except ValueError as error:
         raise VectorStoreError(f"{uri}: no readable .npy file: {error}.") from None
     if vectors.ndim != 2 or vectors.dtype.kind != "f":
         raise VectorStoreError(f"{uri}: {vectors.dtype} {vectors.shape} was found; float [photos, width] is due.")
-    ids_uri = join(uri.removesuffix(".npy") + ".ids.jsonl")
-    names, tags = [], []
-    for number, line in enumerate(storage.lines(ids_uri), 1):
-        try:
-            entry = json.loads(line)
-            names.append(str(entry["id"]))
-            tags.append(Tag(entry.get("category"), entry.get("confidence"), entry.get("etag")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise VectorStoreError(f'{ids_uri}, line {number}: an object with "id" is due: {error!r}.') from None
-    if len(names) != len(vectors):
+    if shard.rows != len(vectors):
         raise VectorStoreError(
-            f"{uri} has {len(vectors):,} rows but {ids_uri} names {len(names):,}; remove both and vectorise again."
+            f"{uri} has {len(vectors):,} rows but {_ids_uri(uri)} names {shard.rows:,}; "
+            "remove both and vectorise again."
         )
-    return vectors.astype(np.float32, copy=False), names, tags
+    return vectors.astype(np.float32, copy=False)

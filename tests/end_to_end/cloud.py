@@ -22,6 +22,7 @@ from demo.labeling import output_manifest, shown_truth
 from menulens.client.portal import PortalClient, label
 from menulens.cloud import Cloud
 from menulens.core import names
+from menulens.settings import CONFIG_VARIABLE
 
 MENULENS = [str(Path(sys.executable).parent / "menulens")]
 PASSWORD = "Correct-horse-7-battery"
@@ -252,9 +253,15 @@ class Site:
         return run_menulens(self.state, *arguments)
 
 
+def config_of(state: Path) -> Path:
+    """Return the folder of a local cloud's settings."""
+    return state.parent / "config"
+
+
 def run_menulens(state: Path, *arguments: str, seconds: float = 400.0) -> subprocess.CompletedProcess[str]:
-    """Run the ``menulens`` command with a state folder of its own."""
-    environment = {**os.environ, "MENULENS_STATE": str(state), "COLUMNS": "160"}
+    """Run the ``menulens`` command with a state folder and settings of its own."""
+    own = {"MENULENS_STATE": str(state), "COLUMNS": "160"}
+    environment = {CONFIG_VARIABLE: str(config_of(state)), **os.environ, **own}
     return subprocess.run(
         [*MENULENS, *arguments], env=environment, capture_output=True, text=True, timeout=seconds, check=False
     )

@@ -19,7 +19,9 @@ from tests.unit.demo.generators import TRUTH, any_vectors
 
 def any_strips(truth: dict[str, str] = TRUTH) -> list[Strip]:
     ids, vectors = any_vectors()
-    stored = StoredVectors("m", ids, vectors, tuple(Tag(TRUTH[photo], 0.9) for photo in ids), 1)
+    stored = StoredVectors(
+        model_version="m", ids=ids, tags=tuple(Tag(TRUTH[photo], 0.9) for photo in ids), shards=1, vectors=vectors
+    )
     near = Neighbours(ids, vectors, restaurants("^photos/([^/]+)/"))
     return Strips(stored, near, truth, lambda key: b"no picture", {"drink": "飲み物"}).choose(["meal", "drink"])
 

@@ -41,6 +41,8 @@ def should_say_what_is_due_before_the_first_look() -> None:
 
 
 def should_find_the_vectors_that_are_stored_by_key_or_address() -> None:
-    stored = StoredVectors("m", ("photos/a.jpg",), np.ones((1, 2), np.float32), (Tag(),), 1)
+    stored = StoredVectors(
+        model_version="m", ids=("photos/a.jpg",), tags=(Tag(),), shards=1, vectors=np.ones((1, 2), np.float32)
+    )
     found = vectors_of(stored)(["s3://any-photos/photos/a.jpg", "s3://any-photos/photos/b.jpg"])
     assert list(found) == ["s3://any-photos/photos/a.jpg"]

@@ -114,7 +114,8 @@ class Portals(RuleBasedStateMachine):
     def release(self, person: str, everything: bool) -> None:
         if everything:
             work.release_all(self.portal, self.now(), person)
-            assert all(person not in it.holders(self.clock.now) for it in self.items())
+            # A settled item's lease may be forgotten before it ends; opened again, the item has none.
+            assert all(person not in it.holders(self.clock.now) for it in self.items() if it.state == "open")
         else:
             work.release(self.portal, self.now(), person, ["0000001", "0000002"])
 

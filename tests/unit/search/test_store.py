@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from menulens.search.store import VectorStoreError, load_vectors, model_versions
+from menulens.search.store import VectorStoreError, load_tags, load_vectors, model_versions
 from menulens.storage import Storage
 
 
@@ -74,6 +75,30 @@ def should_find_a_photo_by_key_and_by_uri(tmp_path):
     assert stored.row_of("photos/a/1.jpg") == 0
     assert stored.row_of("photos/b.jpg") == 1
     assert stored.row_of("photos/none.jpg") is None
+
+
+def should_tell_tags_without_reading_a_vector(tmp_path):
+    file = any_shard(tmp_path, "m-1", "aa", ["photos/a/1.jpg", "photos/a/2.jpg"])
+    file.write_bytes(b"no vectors")
+
+    stored = load_tags(Storage(), str(tmp_path))
+
+    assert stored.tags[stored.row_of("s3://bucket/photos/a/2.jpg")].category == "meal"
+    assert (stored.model_version, stored.ids, stored.shards) == ("m-1", ("photos/a/1.jpg", "photos/a/2.jpg"), 1)
+
+
+def should_hold_the_vectors_once_while_they_are_read(tmp_path):
+    shards, rows, width = 10, 100, 1000
+    for shard in range(shards):
+        any_shard(tmp_path, "m-1", f"p{shard}", [f"{shard}/{row}.jpg" for row in range(rows)], width=width)
+    tracemalloc.start()
+    stored = load_vectors(Storage(), str(tmp_path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert stored.vectors.shape == (shards * rows, width)
+    np.testing.assert_array_equal(stored.vectors[stored.row_of("7/42.jpg")], np.eye(width)[42])
+    assert peak < 2 * stored.vectors.nbytes  # one shard beside them, not all of them again
 
 
 def should_say_when_there_are_no_vectors(tmp_path):
