@@ -85,7 +85,12 @@ class ServingStack(Stack):
             state.add_catch(look_again, errors=[sfn.Errors.ALL], result_path=ERROR)
         create.next(wait)
         update.next(wait)
-        apply = sfn.Choice(self, "IsThereAnEndpoint").when(self._action("create"), create).otherwise(update)
+        apply = (
+            sfn.Choice(self, "IsThereAnEndpoint")
+            .when(self._action("create"), create)
+            .when(sfn.Condition.boolean_equals(f"{PREPARED}.other_instances", True), self._stop_scaling(update))
+            .otherwise(update)
+        )
         create_config.next(apply)
         config = (
             sfn.Choice(self, "IsThereAConfig")
@@ -104,7 +109,7 @@ class ServingStack(Stack):
         remove.next(pause)
         prepare.next(
             sfn.Choice(self, "WhatIsToBeDone")
-            .when(self._action("keep"), self._ready)
+            .when(self._action("keep"), self._scaled)
             .when(self._action("wait"), pause)
             .when(self._action("replace"), remove)
             .otherwise(model)
@@ -140,11 +145,10 @@ class ServingStack(Stack):
         wait = sfn.Wait(self, "WaitForEndpoint", time=sfn.WaitTime.duration(POLL))
         look = self._requests.describe(self, "LookAtEndpoint")
         status = f"{STATUS}.EndpointStatus"
-        self._ready = self._tell_ready()
-        done = self._scale(self._ready)
+        self._scaled = self._scale(self._tell_ready())
         smoke = self._smoke.state(self)
         smoke.add_catch(self._go_back(), errors=[sfn.Errors.ALL], result_path=ERROR)
-        smoke.next(done)
+        smoke.next(self._scaled)
         failed = sfn.Choice(self, "IsThereAReason").when(
             sfn.Condition.is_present(f"{STATUS}.FailureReason"),
             sfn.Fail(self, "EndpointFailed", error="EndpointFailed", cause_path=f"{STATUS}.FailureReason"),
@@ -162,32 +166,53 @@ class ServingStack(Stack):
                 ),
             )
         )
+        withdraw = self._requests.reject_package(self, "WithdrawWhatWasTakenBack", why="An alarm took it back")
+        withdraw.add_catch(failed, errors=[sfn.Errors.ALL], result_path=ERROR)
+        withdraw.next(failed)
+        in_service = sfn.Condition.string_equals(status, "InService")
         wait.next(look).next(
             sfn.Choice(self, "IsItInService")
             .when(_changing(status), wait)
             .when(
-                sfn.Condition.and_(
-                    sfn.Condition.string_equals(status, "InService"),
-                    sfn.Condition.string_equals_json_path(f"{STATUS}.EndpointConfigName", f"{PREPARED}.config_name"),
-                ),
+                sfn.Condition.and_(in_service, self._serves("config_name")),
                 smoke,
             )
+            .when(sfn.Condition.and_(in_service, self._serves("previous_config")), withdraw)
             .otherwise(failed)
         )
         return wait
 
+    def _serves(self, config: str) -> sfn.Condition:
+        condition: sfn.Condition = sfn.Condition.string_equals_json_path(
+            f"{STATUS}.EndpointConfigName", f"{PREPARED}.{config}"
+        )
+        return condition
+
     def _scale(self, after: sfn.IChainable) -> sfn.IChainable:
-        if not self._scaling.wanted:
-            return after
-        target = self._scaling.register_target(self)
-        target.next(self._scaling.put_scaling_policy(self)).next(after)
+        """Let the endpoint grow as the settings say now, or no more."""
+        if self._scaling.wanted:
+            target = self._scaling.register_target(self)
+            target.next(self._scaling.put_scaling_policy(self)).next(after)
+        else:
+            target = self._scaling.deregister_target(self, "LeaveTheNumberAsItIs")
+            target.add_catch(after, errors=[sfn.Errors.ALL], result_path=ERROR)
+            target.next(after)
         return target
+
+    def _stop_scaling(self, update: sfn.CustomState) -> sfn.IChainable:
+        """Return what goes before other instances: SageMaker refuses them as long as the old ones are scaled."""
+        pause = self._scaling.deregister_target(self, "StopScaling")
+        pause.add_catch(update, errors=[sfn.Errors.ALL], result_path=ERROR)
+        pause.next(update)
+        return pause
 
     def _go_back(self) -> sfn.IChainable:
         """Return what follows a failed smoke test: the previous configuration, or no endpoint if there was none."""
         roll_back = self._requests.roll_back(self)
         remove = self._requests.delete(self, "RemoveNewEndpoint")
-        withdraw = self._requests.reject_package(self)
+        withdraw = self._requests.reject_package(
+            self, "WithdrawApproval", why="The smoke test of its deployment failed"
+        )
         fail = sfn.Fail(self, "SmokeTestFailed", error="SmokeTestFailed", cause_path=f"{ERROR}.Cause")
         wait = sfn.Wait(self, "WaitForRollback", time=sfn.WaitTime.duration(POLL))
         look = self._requests.describe(self, "LookAtRollback")

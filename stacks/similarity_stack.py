@@ -63,7 +63,7 @@ class SimilarityStack(Stack):
                 may_put_events(),
             ],
             timeout=Duration.days(5),
-            comment="Gives every photo that has none a feature vector of the approved model",
+            comment="Gives every photo that has none a feature vector of the model that serves",
             acknowledged={**self._pack.acknowledged, **self._run.acknowledged},
         )
         self.state_machine = machine.state_machine

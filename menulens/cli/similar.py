@@ -52,9 +52,12 @@ def similar(
 def _query(room: Room, photo: str) -> tuple[Vectors, Tag, StoredVectors, str | None]:
     """Return the query's vector and tag, the vectors to search, and the query's own id among them."""
     if not Path(photo).is_file():
-        stored = room.vectors()
-        row = stored.row_of(photo)
+        tags = room.tags()
+        row = tags.row_of(photo)
         if row is not None:
+            stored = room.vectors(tags.model_version)
+            row = stored.row_of(photo)
+            assert row is not None
             return stored.vectors[row], stored.tags[row], stored, stored.ids[row]
     answer = next(room.embed([photo]))
     if answer.vector is None:

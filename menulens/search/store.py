@@ -228,4 +228,5 @@ def _read_rows(storage: Storage, shard: _Shard) -> NDArray[np.float32]:
             f"{uri} has {len(vectors):,} rows but {_ids_uri(uri)} names {shard.rows:,}; "
             "remove both and vectorise again."
         )
-    return vectors.astype(np.float32, copy=False)
+    rows: NDArray[np.float32] = vectors.astype(np.float32, copy=False)
+    return rows

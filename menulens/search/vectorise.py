@@ -47,7 +47,7 @@ def plan_round(
     photos
         ``s3://bucket/prefix`` to vectorise.
     model_package
-        ARN of an approved package; none: the newest approved one.
+        ARN of an approved package; none: the one that serves, or the newest approved where none does.
     after
         The cursor that the round before left.
 
@@ -105,7 +105,7 @@ def _package(sagemaker: Any, arn: str | None, environment: str) -> registry.Pack
     if arn:
         return deployment.approved(sagemaker, arn, environment)
     group = names.model_package_group(environment)
-    package = registry.champion(sagemaker, group)
+    package = deployment.serving_package(sagemaker, environment) or registry.champion(sagemaker, group)
     if package is None:
         raise NoModelError(f"{group}: no approved model yet. Start train, or approve a model in the model registry.")
     return package

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -48,7 +49,9 @@ class Names:
 def resource_names(environment: str, package: registry.Package, serving: Mapping[str, Any]) -> Names:
     """Return the names that a package's model and its endpoint configuration have in an environment."""
     model = _digest(package.arn, package.model_data_url, package.image, CONTAINER_ENVIRONMENT)
-    config = _digest(model, serving["instance_type"], serving["min_instances"])
+    # A number that auto scaling looks after is no matter of the configuration.
+    scaled = serving["max_instances"] > serving["min_instances"]
+    config = _digest(model, serving["instance_type"], None if scaled else serving["min_instances"])
     start = f"{names.prefix(environment)}-v{package.version}"
     return Names(f"{start}-{model}", f"{start}-{config}")
 
@@ -70,6 +73,23 @@ def approved(sagemaker: Any, arn: str, environment: str) -> registry.Package:
             f"model_package: {arn} is {package.status}. Approve it in the model registry: that starts deploy by itself."
         )
     return package
+
+
+def serving_package(sagemaker: Any, environment: str) -> registry.Package | None:
+    """Return the package behind the endpoint; none without an endpoint, or where ``deploy`` did not make it."""
+    try:
+        told = sagemaker.describe_endpoint(EndpointName=names.endpoint(environment))
+        config = told.get("EndpointConfigName", "")
+        version = re.fullmatch(rf"{re.escape(names.prefix(environment))}-v(\d+)-[0-9a-f]{{10}}", config)
+        if version is None:
+            return None
+        registered = f"model-package/{names.model_package_group(environment)}/{version[1]}"
+        arn = told["EndpointArn"].rpartition("endpoint/")[0] + registered
+        return registry.describe(sagemaker, arn)
+    except ClientError as error:
+        if registry.is_missing(error):
+            return None
+        raise
 
 
 def model_exists(sagemaker: Any, name: str) -> bool:
@@ -102,7 +122,8 @@ def prepare(arn: str, environment: str, settings: Mapping[str, Any], sagemaker: 
     dict
         ``action``: ``create`` (no endpoint yet), ``update``, ``keep`` (it serves this already), ``wait`` (another
         change is under way) or ``replace`` (SageMaker can only delete it); ``create_model`` and ``create_config`` tell
-        what is not there yet; ``previous_config`` is where a failed update goes back to.
+        what is not there yet; ``previous_config`` is where a failed update goes back to; ``other_instances`` tells that
+        the endpoint's are of another type.
     """
     package = approved(sagemaker, arn, environment)
     named = resource_names(environment, package, settings["serving"])
@@ -120,6 +141,7 @@ def prepare(arn: str, environment: str, settings: Mapping[str, Any], sagemaker: 
         "image": package.image,
         "config_name": named.config,
         "previous_config": current,
+        "other_instances": _instance_type(sagemaker, current) not in ("", settings["serving"]["instance_type"]),
     }
 
 
@@ -132,6 +154,14 @@ def _endpoint(sagemaker: Any, name: str) -> tuple[str, str]:
             return "", ""
         raise
     return told["EndpointStatus"], told.get("EndpointConfigName", "")
+
+
+def _instance_type(sagemaker: Any, config: str) -> str:
+    """Return the type of a configuration's instances; empty where there is no such configuration any more."""
+    if not config or not config_exists(sagemaker, config):
+        return ""
+    variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    return str(variants[0].get("InstanceType", ""))
 
 
 def _action(status: str, current: str, wanted: str) -> Action:

@@ -37,7 +37,7 @@ def request(
     result_path: str = "$.answer",
     result_selector: Mapping[str, str] | None = None,
     comment: str | None = None,
-    retry: bool = True,
+    throttled: Sequence[str] = THROTTLED,
 ) -> sfn.CustomState:
     """Return a state that sends a request.
 
@@ -47,8 +47,8 @@ def request(
         The integration, as in ``sagemaker:createTrainingJob.sync`` or ``aws-sdk:sagemaker:describeEndpoint``.
     result_path
         Where the answer goes; the rest of the state's input goes on unchanged.
-    retry
-        Whether throttling and quotas are waited out.
+    throttled
+        Errors of throttling and quotas, which are waited out.
     """
     state: dict[str, Any] = {
         "Type": "Task",
@@ -60,8 +60,7 @@ def request(
         state["ResultSelector"] = dict(result_selector)
     if comment is not None:
         state["Comment"] = comment
-    if retry:
-        state["Retry"] = [{"ErrorEquals": THROTTLED, "IntervalSeconds": 30, "MaxAttempts": 5, "BackoffRate": 2}]
+    state["Retry"] = [{"ErrorEquals": list(throttled), "IntervalSeconds": 30, "MaxAttempts": 5, "BackoffRate": 2}]
     return sfn.CustomState(scope, construct_id, state_json=state)
 
 

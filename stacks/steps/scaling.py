@@ -15,9 +15,17 @@ from stacks.steps import sagemaker_tasks as tasks
 # Twenty calls a second: room is left on an instance while another starts, which takes minutes.
 INVOCATIONS_PER_INSTANCE_AND_MINUTE = 1200
 
+# The first request of an account makes a role, which takes a moment until it may be used.
+THROTTLED = [
+    "ApplicationAutoScaling.ApplicationAutoScalingException",
+    "ApplicationAutoScaling.ConcurrentUpdateException",
+    "ApplicationAutoScaling.FailedResourceAccessException",
+    "ApplicationAutoScaling.InternalServiceException",
+]
+
 
 class Scaling:
-    """The two requests of Application Auto Scaling, and the statements they need."""
+    """The requests of Application Auto Scaling, and the statements they need."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -30,25 +38,22 @@ class Scaling:
 
     @property
     def statements(self) -> list[iam.PolicyStatement]:
-        """What the machine needs; nothing where the endpoint stays as it is."""
+        """What the machine needs; where the endpoint stays as it is, no more than to end what once let it grow."""
+        alarms = [tasks.alarm_arn("TargetTracking-*")]
         if not self.wanted:
-            return []
+            return [
+                _on_targets("DeregisterScalableTarget"),
+                iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=alarms),
+            ]
         linked = (
             f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/aws-service-role/sagemaker.application-autoscaling."
             "amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
         )
         return [
-            iam.PolicyStatement(
-                actions=[
-                    "application-autoscaling:PutScalingPolicy",
-                    "application-autoscaling:RegisterScalableTarget",
-                ],
-                resources=[_targets_arn()],
-                conditions={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
-            ),
+            _on_targets("DeregisterScalableTarget", "PutScalingPolicy", "RegisterScalableTarget"),
             iam.PolicyStatement(
                 actions=["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
-                resources=[tasks.alarm_arn("TargetTracking-*")],
+                resources=alarms,
             ),
             iam.PolicyStatement(
                 actions=["sagemaker:DescribeEndpointConfig", "sagemaker:UpdateEndpointWeightsAndCapacities"],
@@ -64,8 +69,6 @@ class Scaling:
     @property
     def acknowledged(self) -> dict[str, str]:
         """The acknowledgements that go with the statements."""
-        if not self.wanted:
-            return {}
         return {
             tasks.wildcard(_targets_arn()): "A scalable target's name is drawn by AWS; a condition names SageMaker.",
             tasks.wildcard(tasks.alarm_arn("TargetTracking-*")): "Named by Application Auto Scaling.",
@@ -83,6 +86,7 @@ class Scaling:
                 "MinCapacity": serving.min_instances,
                 "MaxCapacity": serving.max_instances,
             },
+            throttled=THROTTLED,
         )
 
     def put_scaling_policy(self, scope: Construct) -> sfn.CustomState:
@@ -102,6 +106,17 @@ class Scaling:
                     "ScaleInCooldown": 600,
                 },
             },
+            throttled=THROTTLED,
+        )
+
+    def deregister_target(self, scope: Construct, construct_id: str) -> sfn.CustomState:
+        """Return a state that ends scaling; it fails where nothing scales."""
+        return tasks.request(
+            scope,
+            construct_id,
+            service="aws-sdk:applicationautoscaling:deregisterScalableTarget",
+            parameters=self._target(),
+            throttled=THROTTLED,
         )
 
     def _target(self) -> dict[str, str]:
@@ -110,6 +125,14 @@ class Scaling:
             "ResourceId": f"endpoint/{names.endpoint(self._settings.environment)}/variant/{VARIANT}",
             "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
         }
+
+
+def _on_targets(*actions: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        actions=[f"application-autoscaling:{action}" for action in actions],
+        resources=[_targets_arn()],
+        conditions={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
+    )
 
 
 def _targets_arn() -> str:

@@ -313,16 +313,16 @@ class EndpointRequests(Construct):
             result_path=STATUS,
         )
 
-    def reject_package(self, scope: Construct) -> sfn.CustomState:
-        """Return the state that takes the approval back, so that the champion is a model that serves."""
+    def reject_package(self, scope: Construct, construct_id: str, *, why: str) -> sfn.CustomState:
+        """Return a state that takes the approval back, so that the champion is a model that serves."""
         return tasks.request(
             scope,
-            "WithdrawApproval",
+            construct_id,
             service="aws-sdk:sagemaker:updateModelPackage",
             parameters={
                 "ModelPackageArn.$": f"{PREPARED}.{keys.MODEL_PACKAGE}",
                 "ModelApprovalStatus": "Rejected",
-                "ApprovalDescription": "The smoke test of its deployment failed; the execution of deploy tells why.",
+                "ApprovalDescription": f"{why}; the execution of deploy tells more.",
             },
         )
 
@@ -334,20 +334,21 @@ class EndpointRequests(Construct):
             parameters={
                 "EndpointName.$": f"{PREPARED}.{keys.ENDPOINT}",
                 "EndpointConfigName.$": f"{PREPARED}.{config}",
-                # What auto scaling has grown stays grown.
-                "RetainAllVariantProperties": True,
+                # What auto scaling has grown stays grown; else the number is the configuration's.
+                "RetainAllVariantProperties": self._scaling.wanted,
                 "DeploymentConfig": rollout,
             },
         )
 
     def _rollout(self) -> dict[str, Any]:
-        # A canary needs a second instance to be one of.
+        # A canary needs a second instance to be one of; what auto scaling keeps is not known here.
         one_of_many = {
             "Type": "CANARY",
             "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1},
             "WaitIntervalInSeconds": BAKE_SECONDS,
         }
-        routing = one_of_many if self._settings.serving.min_instances > 1 else _AT_ONCE
+        known_to_be_many = self._settings.serving.min_instances > 1 and not self._scaling.wanted
+        routing = one_of_many if known_to_be_many else _AT_ONCE
         return {
             **_blue_green(routing, BAKE_SECONDS),
             "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in self._alarms]},

@@ -59,6 +59,7 @@ class PlanVectors(Construct):
                 iam.PolicyStatement(actions=["s3:GetObject"], resources=reads),
                 iam.PolicyStatement(actions=["s3:AbortMultipartUpload", "s3:PutObject"], resources=[plans]),
                 tasks.may_read_registry(settings),
+                iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint"], resources=[tasks.endpoint_arn(settings)]),
                 iam.PolicyStatement(actions=["sagemaker:DescribeModel"], resources=[models]),
                 iam.PolicyStatement(actions=["sagemaker:DescribeTransformJob"], resources=[jobs]),
             ],

@@ -112,6 +112,24 @@ DEPLOY = machine(
     f"sagemaker:DeleteEndpoint, sagemaker:DescribeEndpoint on {SAGEMAKER}endpoint/menulens-test-vectors",
     f"sagemaker:UpdateModelPackage on {SAGEMAKER}model-package/menulens-test-classifier/*",
 )
+ON_TARGETS = (
+    "on arn:aws:application-autoscaling:us-east-1:111122223333:scalable-target/* "
+    'if {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}'
+)
+NO_SCALING = {
+    f"application-autoscaling:DeregisterScalableTarget {ON_TARGETS}",
+    f"cloudwatch:DeleteAlarms on {ALARM}TargetTracking-*",
+}
+SCALING = {
+    "application-autoscaling:DeregisterScalableTarget, application-autoscaling:PutScalingPolicy, "
+    f"application-autoscaling:RegisterScalableTarget {ON_TARGETS}",
+    f"cloudwatch:DeleteAlarms, cloudwatch:DescribeAlarms, cloudwatch:PutMetricAlarm on {ALARM}TargetTracking-*",
+    "sagemaker:DescribeEndpointConfig, sagemaker:UpdateEndpointWeightsAndCapacities on "
+    f"{SAGEMAKER}endpoint-config/menulens-test-*, {SAGEMAKER}endpoint/menulens-test-vectors",
+    "iam:CreateServiceLinkedRole on arn:aws:iam::111122223333:role/aws-service-role/"
+    "sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint "
+    'if {"StringLike": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}}',
+}
 SERVING = {
     "serving container": {
         metrics("Endpoints"),
@@ -130,7 +148,7 @@ SERVING = {
         READ_REGISTRY,
     ),
     "step smoke_test": step("smoke-test", f"sagemaker:InvokeEndpoint on {SAGEMAKER}endpoint/menulens-test-vectors"),
-    "state machine deploy": DEPLOY,
+    "state machine deploy": DEPLOY | NO_SCALING,
 }
 SIMILARITY = {
     "step plan_vectors": step(
@@ -139,6 +157,7 @@ SIMILARITY = {
         f"s3:GetObject on {bucket('vectors', '/*/done/*')}, {bucket('vectors', '/*/rejects/*')}, "
         f"{bucket('vectors', '/*/shards/*')}",
         f"s3:ListBucket on {bucket('photos')}, {bucket('vectors')}",
+        f"sagemaker:DescribeEndpoint on {SAGEMAKER}endpoint/menulens-test-vectors",
         f"sagemaker:DescribeModel on {SAGEMAKER}model/menulens-test-*",
         READ_REGISTRY,
         f"sagemaker:DescribeTransformJob on {SAGEMAKER}transform-job/menulens-test-*",
@@ -177,17 +196,6 @@ SIMILARITY = {
         f"{STATES}execution:menulens-test-vectorise/packs:*, {STATES}execution:menulens-test-vectorise:*",
         f"states:StartExecution on {STATES}stateMachine:menulens-test-vectorise",
     ),
-}
-SCALING = {
-    "application-autoscaling:PutScalingPolicy, application-autoscaling:RegisterScalableTarget on "
-    "arn:aws:application-autoscaling:us-east-1:111122223333:scalable-target/* "
-    'if {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}',
-    f"cloudwatch:DeleteAlarms, cloudwatch:DescribeAlarms, cloudwatch:PutMetricAlarm on {ALARM}TargetTracking-*",
-    "sagemaker:DescribeEndpointConfig, sagemaker:UpdateEndpointWeightsAndCapacities on "
-    f"{SAGEMAKER}endpoint-config/menulens-test-*, {SAGEMAKER}endpoint/menulens-test-vectors",
-    "iam:CreateServiceLinkedRole on arn:aws:iam::111122223333:role/aws-service-role/"
-    "sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint "
-    'if {"StringLike": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}}',
 }
 
 

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import aws_cdk as cdk
 import boto3
 import pytest
+from aws_cdk import aws_iam as iam
 from botocore.validate import validate_parameters
 
+from stacks.steps.scaling import Scaling
+from stacks.steps.serving import EndpointRequests
 from tests.infrastructure.model_chain import Kind, Stack, any_settings, templates
 from tests.infrastructure.rendering import definition, resolved, states
 
@@ -60,6 +64,8 @@ DUE = {
         "LookAtEndpoint",
         "LookAtRollback",
         "WithdrawApproval",
+        "WithdrawWhatWasTakenBack",
+        "StopScaling",
     },
     "similarity": {"CreateModel", "RunTransformJob"},
 }
@@ -83,8 +89,8 @@ def requests(kind: Kind, stack: Stack) -> dict[str, tuple[str, str, dict[str, An
 @pytest.mark.parametrize("kind", ["small", "large"])
 def should_send_requests_that_the_service_takes(kind: Kind, stack: Stack) -> None:
     found = requests(kind, stack)
-    scaling = {"RegisterScalableTarget", "PutScalingPolicy"} if (kind, stack) == ("large", "serving") else set()
-    assert set(found) == DUE[stack] | scaling
+    scaling = {"small": {"LeaveTheNumberAsItIs"}, "large": {"RegisterScalableTarget", "PutScalingPolicy"}}[kind]
+    assert set(found) == DUE[stack] | (scaling if stack == "serving" else set())
     for service, operation, parameters in found.values():
         model = boto3.client(service, region_name="us-east-1").meta.service_model.operation_model(operation)
         validate_parameters(parameters, model.input_shape)
@@ -124,7 +130,6 @@ def should_serve_with_batching_and_without_a_network() -> None:
 
 def should_change_the_endpoint_blue_green_and_go_back_when_an_alarm_rings() -> None:
     _, _, request = requests("small", "serving")["UpdateEndpoint"]
-    assert request["RetainAllVariantProperties"] is True
     rollout = request["DeploymentConfig"]
     assert rollout["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "ALL_AT_ONCE"
     alarms = {
@@ -134,12 +139,34 @@ def should_change_the_endpoint_blue_green_and_go_back_when_an_alarm_rings() -> N
     }
     assert {alarm["AlarmName"] for alarm in rollout["AutoRollbackConfiguration"]["Alarms"]} == alarms
     assert len(alarms) == 2
-    _, _, large = requests("large", "serving")["UpdateEndpoint"]
-    assert large["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] == {
+
+
+def should_try_one_instance_first_where_it_is_known_to_be_one_of_many() -> None:
+    def updated(least: int, most: int) -> dict[str, Any]:
+        serving = any_settings("small").serving.model_copy(update={"min_instances": least, "max_instances": most})
+        stack = cdk.Stack(cdk.App(), "any")
+        settings = any_settings("small").model_copy(update={"serving": serving})
+        role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111122223333:role/any")
+        asked = EndpointRequests(
+            stack, "Requests", settings=settings, role=role, alarms=["any"], scaling=Scaling(settings)
+        ).update(stack)
+        parameters: dict[str, Any] = asked.to_state_json()["Parameters"]
+        return parameters
+
+    def routing(request: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = request["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+        return found
+
+    fixed = updated(3, 3)
+    assert fixed["RetainAllVariantProperties"] is False, "the number is the configuration's"
+    assert routing(fixed) == {
         "Type": "CANARY",
         "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1},
         "WaitIntervalInSeconds": 300,
     }
+    scaled = updated(2, 4)
+    assert scaled["RetainAllVariantProperties"] is True, "what has grown stays grown"
+    assert routing(scaled)["Type"] == "ALL_AT_ONCE", "it may be one instance as yet"
 
 
 def should_go_back_to_the_previous_configuration() -> None:

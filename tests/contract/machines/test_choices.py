@@ -98,6 +98,10 @@ def should_make_what_a_deployment_lacks_and_no_more(
     assert choose("serving", "IsThereAModel", data) == "CreateModel"
     assert choose("serving", "IsThereAConfig", data) == "CreateEndpointConfig"
     assert choose("serving", "IsThereAnEndpoint", data) == "CreateEndpoint"
+    there = {"deployment": told | {"action": "update"}}
+    assert choose("serving", "IsThereAnEndpoint", there) == "UpdateEndpoint"
+    there["deployment"]["other_instances"] = True
+    assert choose("serving", "IsThereAnEndpoint", there) == "StopScaling"
     assert choose("serving", "WasThereAnEndpoint", data) == "RemoveNewEndpoint"
     sagemaker.create_model(
         ModelName=told["model_name"],
@@ -115,7 +119,7 @@ def should_make_what_a_deployment_lacks_and_no_more(
     [
         ("create", "IsThereAModel"),
         ("update", "IsThereAModel"),
-        ("keep", "TellModelDeployed"),
+        ("keep", "LeaveTheNumberAsItIs"),
         ("wait", "LetTheOtherChangeEnd"),
         ("replace", "RemoveFailedEndpoint"),
     ],
@@ -132,7 +136,8 @@ def should_know_what_to_do_for_every_action(choose: Choose, action: str, due: st
         ("SystemUpdating", "wanted", "WaitForEndpoint"),
         ("RollingBack", "old", "WaitForEndpoint"),
         ("InService", "wanted", "SmokeTest"),
-        ("InService", "old", "IsThereAReason"),
+        ("InService", "old", "WithdrawWhatWasTakenBack"),
+        ("InService", "somebody else's", "IsThereAReason"),
         ("Failed", "wanted", "IsThereAReason"),
         ("OutOfService", "wanted", "IsThereAReason"),
     ],
@@ -141,7 +146,7 @@ def should_try_the_endpoint_only_when_it_serves_what_was_deployed(
     choose: Choose, status: str, config: str, due: str
 ) -> None:
     data = {
-        "deployment": {"config_name": "wanted"},
+        "deployment": {"config_name": "wanted", "previous_config": "old"},
         "endpoint_now": {"EndpointStatus": status, "EndpointConfigName": config},
     }
     assert choose("serving", "IsItInService", data) == due

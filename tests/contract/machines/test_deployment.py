@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from menulens.core import names
-from menulens.serving.deployment import DeploymentError, approved, prepare, resource_names
+from menulens.serving.deployment import DeploymentError, approved, prepare, resource_names, serving_package
 from menulens.training.registry import RegistryError, describe
 from tests.contract.machines.generators import IMAGE, any_group, any_package
 
@@ -52,6 +52,16 @@ def should_find_what_an_earlier_try_made(
     third = prepare(arn, environment, settings, sagemaker)
     assert (third["create_model"], third["create_config"]) == (False, False)
     assert third["model_name"] == first["model_name"]
+    assert third["other_instances"] is False
+
+    assert serving_package(sagemaker, environment) is None, "nothing serves as yet"
+    sagemaker.create_endpoint(EndpointName=first["endpoint"], EndpointConfigName=first["config_name"])
+    newest = any_package(sagemaker, names.model_package_group(environment), "job-2", models=models)
+    served = serving_package(sagemaker, environment)
+    assert served is not None
+    assert served.arn == arn != newest, "what serves counts, not what was approved last"
+    bigger = {**settings, "serving": {**settings["serving"], "instance_type": "ml.g6.xlarge"}}
+    assert prepare(arn, environment, bigger, sagemaker)["other_instances"] is True
 
 
 def should_name_the_configuration_otherwise_when_the_instances_change(
@@ -62,6 +72,19 @@ def should_name_the_configuration_otherwise_when_the_instances_change(
     other = resource_names(environment, package, {**settings["serving"], "instance_type": "ml.g6.xlarge"})
     assert one.model == other.model
     assert one.config != other.config
+
+
+def should_name_the_configuration_after_a_number_only_where_it_is_fixed(
+    sagemaker: Any, environment: str, settings: dict[str, Any]
+) -> None:
+    package = describe(sagemaker, any_package(sagemaker, any_group(sagemaker, environment), "job-1"))
+
+    def config(least: int, most: int) -> str:
+        serving = {**settings["serving"], "min_instances": least, "max_instances": most}
+        return resource_names(environment, package, serving).config
+
+    assert config(1, 4) == config(2, 8), "auto scaling is told, and the endpoint stays"
+    assert len({config(1, 1), config(2, 2), config(1, 4)}) == 3
 
 
 @pytest.mark.parametrize("status", ["Rejected", "PendingManualApproval"])
