@@ -20,7 +20,7 @@ from constructs import Construct
 
 from menulens.core import names
 from menulens.settings import Settings
-from stacks.steps.base import LOCAL, acknowledge, bucket_name, removal_policy, sign_in_address
+from stacks.steps.base import LOCAL, acknowledge, bucket_name, in_region, removal_policy, sign_in_address
 from stacks.storage_stack import housekeeping
 
 ADDRESS_CONTEXT: Final = "portal_address"
@@ -51,7 +51,9 @@ class FrontStack(Stack):
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, access_logs: s3.IBucket) -> None:
-        super().__init__(scope, construct_id, description="menulens: the labeling portal's address")
+        super().__init__(
+            scope, construct_id, description="menulens: the labeling portal's address", env=in_region(settings)
+        )
         self._settings = settings
         told: str | None = self.node.try_get_context(ADDRESS_CONTEXT) if settings.environment == LOCAL else None
         self.sign_in: str = told or sign_in_address(settings)

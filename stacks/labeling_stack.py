@@ -15,7 +15,7 @@ from constructs import Construct
 
 from menulens.core import keys, names
 from menulens.settings import Settings
-from stacks.steps.base import Inputs, Machine, finding, machine_arn, path
+from stacks.steps.base import Inputs, Machine, finding, in_region, machine_arn, path
 from stacks.steps.cleaning import CleanManifest
 from stacks.steps.cleaning_parts import CleanInParts
 from stacks.steps.labeling import BuildInputManifest, CreateLabelingJob, LocateLabels, MergeLabels
@@ -56,7 +56,7 @@ class LabelingStack(Stack):
         team_arn
             Ground Truth's team; None where the portal is the provider.
         """
-        super().__init__(scope, construct_id, description="menulens: labeling and cleaning")
+        super().__init__(scope, construct_id, description="menulens: labeling and cleaning", env=in_region(settings))
         self._settings = settings
         self._inputs = inputs
         self._build = BuildInputManifest(self, "BuildInputManifest", settings=settings)

@@ -26,7 +26,7 @@ from constructs import Construct
 from menulens.core import keys, names
 from menulens.settings import Settings
 from stacks.rules import chain_rules, labeling_rules, news_rules, ours
-from stacks.steps.base import acknowledge, hyphened, machine_arn, stable_id, undelivered_name
+from stacks.steps.base import acknowledge, hyphened, in_region, machine_arn, stable_id, undelivered_name
 from stacks.steps.news import News, TellPeople
 
 RETRIES = 8
@@ -57,7 +57,9 @@ class OperationsStack(Stack):
         news
             Whom to tell of what happens in the portal, and where it is.
         """
-        super().__init__(scope, construct_id, description="menulens: rules, schedules and alarms")
+        super().__init__(
+            scope, construct_id, description="menulens: rules, schedules and alarms", env=in_region(settings)
+        )
         self._settings = settings
         self._machines = machines
         self._undelivered = self._queue(key)

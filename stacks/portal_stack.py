@@ -20,7 +20,7 @@ from menulens.portal import keys, publishing, table
 from menulens.settings import Settings
 from stacks import packaging
 from stacks.front_stack import FrontStack
-from stacks.steps.base import Function, acknowledge, bucket_arn, finding, removal_policy, rooms
+from stacks.steps.base import Function, acknowledge, bucket_arn, finding, in_region, removal_policy, rooms
 from stacks.steps.portal import FinishPortalJob, OwnerApi, PortalApi, SealLog
 from stacks.workforce_stack import SignIn
 
@@ -43,7 +43,7 @@ class PortalStack(Stack):
         front: FrontStack,
         sign_in: SignIn,
     ) -> None:
-        super().__init__(scope, construct_id, description="menulens: the labeling portal")
+        super().__init__(scope, construct_id, description="menulens: the labeling portal", env=in_region(settings))
         self._settings = settings
         self.table = self._table()
         self.finish = FinishPortalJob(self, "FinishPortalJob", settings=settings, key=key).function

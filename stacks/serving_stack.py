@@ -8,7 +8,7 @@ from constructs import Construct
 
 from menulens.core import keys
 from menulens.settings import Settings
-from stacks.steps.base import Inputs, Machine
+from stacks.steps.base import Inputs, Machine, in_region
 from stacks.steps.scaling import Scaling
 from stacks.steps.serving import (
     ERROR,
@@ -42,7 +42,7 @@ class ServingStack(Stack):
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, inputs: Inputs) -> None:
-        super().__init__(scope, construct_id, description="menulens: serving")
+        super().__init__(scope, construct_id, description="menulens: serving", env=in_region(settings))
         self._settings = settings
         self._inputs = inputs
         self.model_role = ModelRole(self, "Model", settings=settings).role

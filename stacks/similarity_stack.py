@@ -9,7 +9,7 @@ from constructs import Construct
 
 from menulens.core import keys
 from menulens.settings import Settings
-from stacks.steps.base import Inputs, Machine
+from stacks.steps.base import Inputs, Machine, in_region
 from stacks.steps.similarity import (
     ANY_PACKED,
     COLLECTED,
@@ -39,7 +39,7 @@ class SimilarityStack(Stack):
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, inputs: Inputs, model_role: iam.IRole
     ) -> None:
-        super().__init__(scope, construct_id, description="menulens: similarity")
+        super().__init__(scope, construct_id, description="menulens: similarity", env=in_region(settings))
         self._settings = settings
         self._inputs = inputs
         self._plan = PlanVectors(self, "Plan", settings=settings)

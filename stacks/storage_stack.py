@@ -13,7 +13,7 @@ from constructs import Construct
 from menulens.core import names
 from menulens.labeling.parts import WORK_PREFIX
 from menulens.settings import Settings
-from stacks.steps.base import Inputs, acknowledge, bucket_name, removal_policy
+from stacks.steps.base import Inputs, acknowledge, bucket_name, in_region, removal_policy
 
 SENDING_SERVICES = (
     "budgets.amazonaws.com",
@@ -30,7 +30,7 @@ class StorageStack(Stack):
     """The rooms that photos, labels, datasets, models and vectors lie in."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        super().__init__(scope, construct_id, description="menulens: buckets")
+        super().__init__(scope, construct_id, description="menulens: buckets", env=in_region(settings))
         self._settings = settings
         self.key = self._key()
         # Every machine's first state; it stands here because every other stack stands on this one.

@@ -11,7 +11,7 @@ from menulens.core import keys, names
 from menulens.settings import Settings
 from stacks import packaging
 from stacks.steps import sagemaker_tasks as tasks
-from stacks.steps.base import Inputs, Machine
+from stacks.steps.base import Inputs, Machine, in_region
 from stacks.steps.states import may_put_events, put_event
 from stacks.steps.training import (
     ERROR,
@@ -37,7 +37,7 @@ class TrainingStack(Stack):
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, inputs: Inputs) -> None:
-        super().__init__(scope, construct_id, description="menulens: training")
+        super().__init__(scope, construct_id, description="menulens: training", env=in_region(settings))
         self._settings = settings
         sagemaker.CfnModelPackageGroup(
             self,

@@ -22,7 +22,16 @@ from constructs import Construct
 from menulens.core import names
 from menulens.settings import Settings
 from stacks.invitation import INVITATION, SUBJECT
-from stacks.steps.base import acknowledge, finding, hyphened, removal_policy, sign_in_address, sign_in_prefix, stable_id
+from stacks.steps.base import (
+    acknowledge,
+    finding,
+    hyphened,
+    in_region,
+    removal_policy,
+    sign_in_address,
+    sign_in_prefix,
+    stable_id,
+)
 
 SCOPES = [cognito.OAuthScope.OPENID, cognito.OAuthScope.EMAIL]
 # The page asks for it on one occasion alone: when a person sets up a second factor of their own.
@@ -89,7 +98,7 @@ class WorkforceStack(Stack):
         sign_in
             Where they sign in, unless the pool is an imported one, which has an address of its own.
         """
-        super().__init__(scope, construct_id, description="menulens: the labeling team")
+        super().__init__(scope, construct_id, description="menulens: the labeling team", env=in_region(settings))
         self._settings = settings
         self._ground_truth = settings.labeling.provider == "ground_truth"
         self._address = address

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import Acknowledgment, Aws, Duration, RemovalPolicy, Size, Validations
+from aws_cdk import Acknowledgment, Aws, Duration, Environment, RemovalPolicy, Size, Validations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -35,6 +35,11 @@ TRACING = iam.PolicyStatement(
 def removal_policy(settings: Settings) -> RemovalPolicy:
     """Return what becomes of data when its stack goes: kept in an account, gone with the local cloud."""
     return RemovalPolicy.DESTROY if settings.environment == LOCAL else RemovalPolicy.RETAIN
+
+
+def in_region(settings: Settings) -> Environment:
+    """Return where the stacks go: the region of the settings, which images and addresses are those of."""
+    return Environment(region=settings.region)
 
 
 def acknowledge(construct: IConstruct, reason: str, *findings: str) -> None:

@@ -12,7 +12,7 @@ from aws_cdk.assertions import Template
 from menulens.settings import Settings, load_settings
 from stacks.serving_stack import ServingStack
 from stacks.similarity_stack import SimilarityStack
-from stacks.steps.base import Inputs
+from stacks.steps.base import Inputs, in_region
 from stacks.training_stack import TrainingStack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def templates(kind: Kind) -> dict[Stack, dict[str, Any]]:
     """Return the template of each stack."""
     app = cdk.App(context={"@aws-cdk/aws-iam:minimizePolicies": True, "@aws-cdk/core:stackRelativeExports": True})
     settings = any_settings(kind)
-    inputs = Inputs(cdk.Stack(app, "inputs"), "Inputs", settings=settings)
+    inputs = Inputs(cdk.Stack(app, "inputs", env=in_region(settings)), "Inputs", settings=settings)
     training = TrainingStack(app, "training", settings=settings, inputs=inputs)
     serving = ServingStack(app, "serving", settings=settings, inputs=inputs)
     similarity = SimilarityStack(app, "similarity", settings=settings, inputs=inputs, model_role=serving.model_role)

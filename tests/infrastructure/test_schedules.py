@@ -13,7 +13,7 @@ from aws_cdk.assertions import Template
 from menulens.core import names
 from menulens.settings import Settings, load_settings
 from stacks.operations_stack import OperationsStack
-from stacks.steps.base import machine_arn
+from stacks.steps.base import in_region, machine_arn
 from stacks.steps.news import News
 from tests.tools.lint_templates import resolved
 
@@ -27,7 +27,7 @@ def synthesized(**operations: Any) -> list[dict[str, Any]]:
     values["operations"] |= operations
     settings = Settings.model_validate(values)
     app = cdk.App()
-    given = cdk.Stack(app, "given")
+    given = cdk.Stack(app, "given", env=in_region(settings))
     machines: dict[names.Machine, sfn.IStateMachine] = {
         name: sfn.StateMachine.from_state_machine_arn(given, name, machine_arn(settings, name))
         for name in names.MACHINES

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,3 +147,13 @@ def should_let_services_use_the_key_for_this_account_alone(resources: Resources)
 def should_add_no_function_that_rewrites_notifications(resources: Resources) -> None:
     assert not [name for name in resources("AWS::Lambda::Function") if "BucketNotifications" in name]
     assert "s3:PutBucketNotification" not in json.dumps(resources("AWS::IAM::Policy"))
+
+
+def should_go_to_the_region_of_the_settings_whatever_the_credentials_say(production: Path) -> None:
+    stacks = [
+        one["environment"]
+        for one in json.loads((production / "manifest.json").read_text())["artifacts"].values()
+        if one["type"] == "aws:cloudformation:stack"
+    ]
+    assert len(stacks) == 9
+    assert set(stacks) == {"aws://unknown-account/ap-northeast-1"}

@@ -10,6 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.assertions import Template
 
 from menulens.settings import Settings, load_settings
+from stacks.steps.base import in_region
 from stacks.workforce_stack import WorkforceStack
 from tests.tools.lint_templates import resolved
 
@@ -31,7 +32,7 @@ def any_settings(**labeling: Any) -> Settings:
 
 def synthesized(settings: Settings) -> dict[str, Any]:
     app = cdk.App()
-    key = kms.Key(cdk.Stack(app, "keys"), "Key")
+    key = kms.Key(cdk.Stack(app, "keys", env=in_region(settings)), "Key")
     stack = WorkforceStack(app, "workforce", settings=settings, key=key, address=ADDRESS, sign_in=SIGN_IN)
     template = Template.from_stack(stack).to_json()
     found: dict[str, Any] = resolved(dict(template))["Resources"]
