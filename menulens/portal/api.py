@@ -17,7 +17,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from menulens.portal import answers, bodies, jobs, photos, routes, work
-from menulens.portal.callers import A_GUESS, Caller, RateError, caller, limit
+from menulens.portal.callers import A_GUESS, Caller, RateError, caller, check_body, limit
 from menulens.portal.context import Portal
 from menulens.portal.model import Answer, Category, Item, Job, PortalError, iso
 from menulens.portal.second_factor import CONFIRM_FIRST, SCOPE, SecondFactor
@@ -77,6 +77,10 @@ class Api:
                 if event.get("body") and not _is_json(event):
                     told = "A JSON body is due, as Content-Type: application/json says."
                     return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", told, {})
+                try:
+                    check_body(event)
+                except PortalError as error:
+                    return _refusal(error.status, error.code, str(error), {})
             answer = app.resolve(event, context)
             # Errors go by the middleware of routes, so what every answer has is added here.
             answer["headers"] = {"Cache-Control": "no-store", **answer.get("headers", {}), **_HEADERS}
@@ -138,6 +142,7 @@ class Api:
             mine, still, total = answers.mine(self.portal(), found, who.id)
             return bodies.LeaseAnswer(
                 tasks=[self._task(found, it, who) for it in leased.items],
+                version=found.version,
                 state=found.state,
                 mine=mine,
                 open=still,
@@ -195,7 +200,7 @@ class Api:
 
     def _failures(self, app: APIGatewayHttpResolver) -> None:
         def refused(error: PortalError) -> Response[dict[str, Any]]:
-            if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND) and error.code != photos.OVER:
                 limit(self.portal(), caller(app.current_event.raw_event).id, weight=A_GUESS)
             return failure(error.status, error.code, str(error), _retry(error))
 
@@ -222,6 +227,7 @@ class Api:
     def _job(self, job: Job, who: Caller) -> bodies.JobBody:
         return bodies.JobBody(
             job=job.name,
+            version=job.version,
             state=job.state,
             kind=job.kind,
             **job.texts.to_json(),

@@ -106,9 +106,10 @@ class CategoryBody(Body):
 
 
 class JobBody(Body):
-    """What a job asks."""
+    """What a job asks; ``version`` is another after each change of it."""
 
     job: str
+    version: int
     state: str
     kind: Literal["photo", "text"]
     title_ja: str
@@ -135,9 +136,10 @@ class Task(Body):
 
 
 class LeaseAnswer(Body):
-    """Tasks, and how far the job is."""
+    """Tasks, how far the job is, and its version: where it is another, what the job asks has changed."""
 
     tasks: list[Task]
+    version: int
     state: str
     mine: int
     open: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -73,6 +75,24 @@ def caller(event: Mapping[str, Any]) -> Caller:
     name = claims.get("username") or claims.get("cognito:username") or claims["sub"]
     groups, scopes = _groups(claims.get("cognito:groups", "")), frozenset(str(claims.get("scope", "")).split())
     return Caller(claims["sub"], str(name), groups, str(claims.get("iss", "")), scopes)
+
+
+def check_body(event: Mapping[str, Any]) -> None:
+    """Refuse a body that can't be read as JSON, however it is made up.
+
+    Raises
+    ------
+    PortalError
+        With status 422.
+    """
+    body = event.get("body")
+    if not body:
+        return
+    try:
+        # Besides text that is no JSON: nesting that is too deep, integers that are too long.
+        json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
+    except (ValueError, RecursionError):
+        raise PortalError("invalid", "A body is JSON in UTF-8.", 422) from None
 
 
 def limit(portal: Portal, person: str, *, weight: int = 1) -> None:

@@ -185,7 +185,7 @@ def split_group(portal: Portal, name: str, item: str, *, by: str, apart: Sequenc
         if not set(leaving) <= set(it.lines[1:]):
             raise PortalError("lines", f"{item} leads the lines {list(it.lines)}; others than {it.lines[0]} can leave.")
         stays = it.with_(lines=tuple(line for line in it.lines if line not in leaving))
-        new = [_apart(portal, job, sorted(lines)) for lines in apart if lines]
+        new = _apart(portal, job, [sorted(lines) for lines in apart if lines])
         now = portal.clock()
         body = {
             "item": item,
@@ -220,20 +220,23 @@ class _NotNeededError(Exception):
     """The item is not as the change needs it."""
 
 
-def _apart(portal: Portal, job: Job, lines: Sequence[int]) -> Item:
-    """Return an item of some lines as it would be if its first line had never been grouped."""
-    part = next(one for one in job.parts if one.first_line <= lines[0] < one.first_line + one.lines)
-    read = intake.read(
-        portal.storage.read_bytes(part.manifest),
-        portal.storage.read_bytes(part.display) if part.display else b"",
-        job=job.name,
-        attribute=job.attribute,
-        first_line=part.first_line,
-        context_keys=job.options.context_keys,
-        grouped=False,
-    )
-    alone = next(it for it in read.items if it.id == item_id(lines[0]))
-    return replace(alone, lines=tuple(lines), queues=job.queues)
+def _apart(portal: Portal, job: Job, groups: Sequence[Sequence[int]]) -> list[Item]:
+    """Return an item of each group's lines as it would be if its first line had never been grouped."""
+    leaders = {item_id(lines[0]) for lines in groups}
+    alone: dict[str, Item] = {}
+    for part in job.parts:
+        if any(part.first_line <= lines[0] < part.first_line + part.lines for lines in groups):
+            read = intake.read(
+                portal.storage.read_bytes(part.manifest),
+                portal.storage.read_bytes(part.display) if part.display else b"",
+                job=job.name,
+                attribute=job.attribute,
+                first_line=part.first_line,
+                context_keys=job.options.context_keys,
+                grouped=False,
+            )
+            alone |= {it.id: it for it in read.items if it.id in leaders}
+    return [replace(alone[item_id(lines[0])], lines=tuple(lines), queues=job.queues) for lines in groups]
 
 
 def _category(job: Job, label: int) -> int:

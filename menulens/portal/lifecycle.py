@@ -7,7 +7,7 @@ from typing import Any, Final
 from menulens.core import keys as names
 from menulens.portal import entries, keys
 from menulens.portal.context import Portal
-from menulens.portal.model import ENDED, Job, JobState, PortalError, iso, seconds
+from menulens.portal.model import ENDED, Job, JobState, PortalError, Progress, iso, seconds
 from menulens.portal.reading import get, progress
 from menulens.portal.table import ConditionError, Update
 
@@ -50,7 +50,7 @@ def nudge(portal: Portal, job: Job) -> Job:
     if job.state == "open":
         now = progress(portal, job)
         # A reopened job stays open until something has changed since.
-        return job if now.open or entry.get("reopened_at") == [now.done, now.total] else conclude(portal, job)
+        return job if now.open or entry.get("reopened_at") == _standing(now) else conclude(portal, job)
     overdue = portal.clock() - OVERDUE_SECONDS > seconds(entry.get("changed_at", job.created_at))
     if job.finish_due and overdue:
         portal.emit(LABELING_FINISHED, {names.JOB_NAME: job.name})
@@ -68,8 +68,7 @@ def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, 
     if target in ENDED:
         change["finish_due"] = True if tells else None
     elif job.state in ENDED:
-        now = progress(portal, job)
-        change |= {"finish_due": None, "reopened_at": [now.done, now.total]}
+        change |= {"finish_due": None, "reopened_at": _standing(progress(portal, job))}
     try:
         portal.table.transact(
             [
@@ -85,6 +84,11 @@ def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, 
     elif job.state in ENDED:
         announce(portal, moved)
     return moved
+
+
+def _standing(now: Progress) -> list[int]:
+    """Return what tells whether anything has happened: photos asked again and answered are as many as before."""
+    return [now.done, now.total, now.answers]
 
 
 def announce(portal: Portal, job: Job) -> None:

@@ -50,10 +50,15 @@ def open_job(
         display=display,
         attribute=labeling["label_attribute"],
         categories=[Category.from_json(one) for one in settings["categories"]],
-        options=JobOptions.from_json({"max_answers": labeling["workers_per_photo"]} | asked),
+        options=JobOptions.from_json({"max_answers": labeling["workers_per_photo"], "team": _team(labeling)} | asked),
         texts=texts,
         task_token=task_token,
     )
+
+
+def _team(labeling: Mapping[str, Any]) -> int:
+    """Return how many people label; 0 where settings don't tell, as a pool that is imported has others."""
+    return 0 if labeling.get("workforce_arn") else len(set(labeling.get("members", ())))
 
 
 def create(

@@ -68,6 +68,8 @@ class JobOptions:
         Posterior at which no more people are asked about an item.
     min_answers, max_answers
         How many people are asked at least and at most, 1 to 9.
+    team
+        How many people there are to ask; 0: nobody knows. An item that so many have had is asked about no more.
     hard_answers
         "Hard to say" from so many people sends an item to review.
     gold_share
@@ -83,6 +85,7 @@ class JobOptions:
     confidence: float = 0.95
     min_answers: int = 1
     max_answers: int = 3
+    team: int = 0
     hard_answers: int = 2
     gold_share: float = 0.05
     gold_min_accuracy: float = 0.7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -62,13 +61,14 @@ def answer(
         who.require(owners)
         callers.limit(portal, who.id)
         _require_json(event)
+        callers.check_body(event)
     except PortalError as error:
         waiting = {"Retry-After": str(error.retry_after)} if isinstance(error, callers.RateError) else {}
         body = json.dumps({"error": {"code": error.code, "message": str(error)}}, ensure_ascii=False)
         return {"statusCode": error.status, "headers": {**SECURED, **waiting}, "body": body, "isBase64Encoded": False}
 
     def sign(job: Job, key: str) -> str:
-        return f"/api/photos/{photos.token(portal, job, 'owner', who.id, key)}"
+        return f"/api/photos/{photos.token(portal, job, 'owner', who.id, key, lives=photos.OWNER_SECONDS)}"
 
     app.append_context(desk=Desk(portal, who.id, sign, start, names))  # type: ignore[no-untyped-call]
     answered = dict(app.resolve(dict(event), context))
@@ -81,11 +81,6 @@ def _require_json(event: Mapping[str, Any]) -> None:
     kinds = [value for name, value in (event.get("headers") or {}).items() if name.lower() == "content-type"]
     if event.get("body") and not (kinds and str(kinds[0]).split(";")[0].strip().lower() == "application/json"):
         raise PortalError("content-type", "A body is JSON: Content-Type: application/json.", 415)
-    if event.get("isBase64Encoded"):
-        try:
-            base64.b64decode(event["body"] or "").decode("utf-8")
-        except ValueError:
-            raise PortalError("invalid", "A body is JSON in UTF-8.", 422) from None
 
 
 def openapi() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Photos are shown through tokens: signed, for one person, one item of one job, and ten minutes."""
+"""Photos are shown through tokens: signed, for one person, one item of one job, and a while."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from menulens.portal.reading import find
 from menulens.storage import ObjectMissingError
 
 SECONDS: Final = 600
+OWNER_SECONDS: Final = 3_600
+"""An owner's lists are long, and are looked at for longer."""
+OVER: Final = "token-over"
+"""Code of the refusal of a token that was good: who comes back to an old page has not guessed."""
 _COPY: Final = re.compile(r"display/[0-9a-f]{2}/[0-9a-f]{64}\.jpg")
 _LONGEST: Final = 1_024
 
@@ -32,7 +36,7 @@ class Claim:
     ends: int
 
 
-def token(portal: Portal, job: Job, item: str, person: str, copy: str) -> str:
+def token(portal: Portal, job: Job, item: str, person: str, copy: str, *, lives: int = SECONDS) -> str:
     """Return a token for a display copy.
 
     Parameters
@@ -41,8 +45,10 @@ def token(portal: Portal, job: Job, item: str, person: str, copy: str) -> str:
         An item's id, or any other word for what is shown: ``example``.
     copy
         Key of the display copy in the labels bucket.
+    lives
+        Seconds that it is good for.
     """
-    ends = int(portal.clock()) + SECONDS
+    ends = int(portal.clock()) + lives
     body = json.dumps([job.name, item, person, copy, ends], separators=(",", ":")).encode()
     return f"{_encode(body)}.{_encode(_sign(job.photo_key, body))}"
 
@@ -53,7 +59,8 @@ def read(portal: Portal, text: str, person: str) -> tuple[Claim, bytes]:
     Raises
     ------
     PortalError
-        With status 403 if the token was altered, is another person's or has run out; 404 if the copy is gone.
+        With status 403 if the token was altered, is another person's, or has run out (``OVER``); 404 if the copy is
+        gone.
     """
     claim = _checked(portal, text, person)
     try:
@@ -78,8 +85,10 @@ def _checked(portal: Portal, text: str, person: str) -> Claim:
     # The signature is checked before anything that the token says is believed.
     if job is None or not hmac.compare_digest(signature, _sign(job.photo_key, body)):
         raise refused
-    if whose != person or ends < portal.clock() or not _COPY.fullmatch(copy):
+    if whose != person or not _COPY.fullmatch(copy):
         raise refused
+    if ends < portal.clock():
+        raise PortalError(OVER, "This link's time is over; ask for the task again.", 403)
     return Claim(name, item, whose, copy, ends)
 
 

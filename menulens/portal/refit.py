@@ -40,11 +40,14 @@ def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> i
         return 0
     ledger = replay(job.name, log.lines(portal, job.name), portal.storage.read_bytes)
     found, _ = rebuild.consensus(ledger)
-    change = {"skills": skills.encoded(found), "lines": ledger.seq}
-    portal.table.write(Update(keys.skills(job.name), set=change))
+    text = skills.encoded(found)
+    portal.table.write(Update(keys.skills(job.name), set={"skills": text}))
     # What the API decides by has fewer digits; here the same.
-    rounded = skills.decoded(skills.encoded(found))
-    return sum(_judge(portal, job, it, rounded) for it in items(portal, job) if it.answers)
+    rounded = skills.decoded(text)
+    changed = sum(_judge(portal, job, it, rounded) for it in items(portal, job) if it.answers)
+    # Written last: whoever is killed before has not looked at all items, and the next one does.
+    portal.table.write(Update(keys.skills(job.name), set={"lines": ledger.seq}))
+    return changed
 
 
 def _judge(portal: Portal, job: Job, it: Item, found: Skills) -> bool:

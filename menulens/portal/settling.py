@@ -12,6 +12,7 @@ from menulens.portal.model import ENDED, Item, ItemState, Job, JobOptions
 REPORTED: Final = "report"
 HARD: Final = "hard"
 DISAGREEMENT: Final = "disagreement"
+SKIPPED: Final = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,10 @@ def _outcome(it: Item, job: Job, skills: Skills) -> tuple[ItemState, str, int | 
         return "review", HARD, label, posterior
     if decision.sure:
         return "settled", "", label, posterior
-    if len(labels) + hard >= options.max_answers:
+    everyone = 0 < options.team <= len(it.answers)
+    if everyone and not labels and not hard:
+        return "review", SKIPPED, label, posterior
+    if everyone or len(labels) + hard >= options.max_answers:
         # People who all say the same leave nothing to decide, however little is known of them.
         split = hard > 0 or len(set(labels.values())) > 1
         return ("review", DISAGREEMENT, label, posterior) if split else ("settled", "", label, posterior)

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Final
 
-from menulens.portal import keys
-from menulens.portal.context import Portal
 from menulens.portal.model import Answer, Item, Job, Person, Progress, seconds
 
 HOUR: Final = 3600.0
@@ -188,11 +186,6 @@ def seconds_left(stats: Stats, job: Job, now: float) -> float | None:
     if not stats.open:
         return 0.0
     return answers_left(stats, job) / pace * HOUR if pace else None
-
-
-def people(portal: Portal, job: Job) -> list[Person]:
-    """Return everybody whom a job knows, by id."""
-    return [Person.from_json(entry) for entry in portal.table.query(keys.person(job.name, "")[0])]
 
 
 def annotators(stats: Stats, known: Iterable[Person], now: float) -> list[dict[str, Any]]:

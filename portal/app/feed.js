@@ -172,6 +172,7 @@ export class Feed extends EventTarget {
     if (!this.#open) return;
     this.#outbox.reached(true);
     await this.#alone(() => this.#take(told, new Set(waiting)));
+    this.dispatchEvent(new CustomEvent("version", { detail: told.version }));
     this.asked = true;
     this.#tell(told);
     if (!told.tasks.length) this.#rest = Date.now() + REST;

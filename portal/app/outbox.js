@@ -6,6 +6,7 @@ import { alone, SignInNeededError } from "./auth.js";
 const BATCH = 50; // the contract's most
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
+const JUDGES = new Set([404, 409, 413, 422]); // with a code of the contract: the answer itself can't be taken
 
 /**
  * Events: "change" (count or network), "progress" ({job, mine, open, total, state}), "refused" ({job, item, code, message}),
@@ -124,7 +125,9 @@ export class Outbox extends EventTarget {
     this.dispatchEvent(new CustomEvent("progress", { detail: { job, ...told } }));
   }
 
+  /** Give up an answer that can't be taken. A refusal of the person, or by who knows what on the way, is none of the answer. */
   async #refuse(one, error) {
+    if (!error.code || !JUDGES.has(error.status)) throw new UnreachableError(error.message);
     await this.#store.sent([one.seq]);
     this.#tell(one, error.code, error.message);
   }

@@ -34,8 +34,9 @@ class Deciding {
 
   async fill() {
     if (this.items.length < 3) {
-      const known = new Set([...this.items.map((one) => one.item), ...this.later, ...this.done.map((one) => one.item)]);
-      const found = await this.page.read(() => this.fetchMore([...known]));
+      // What was put off heads the queue for ever: it comes last here, for the end of the list is what the API leaves out.
+      const known = new Set([...this.done.map((one) => one.item), ...this.items.map((one) => one.item), ...this.later]);
+      const found = await this.page.read(() => this.fetchMore([...known], this.later.length));
       if (found) {
         const fresh = found.items.filter((one) => !known.has(one.item));
         this.items.push(...fresh);
@@ -166,7 +167,7 @@ class Deciding {
 }
 
 export function reviewView(page, body) {
-  return new Deciding(page, body, (skip) => get(`${page.path}/review?limit=${AT_ONCE}&skip=${skip.slice(-50).join(",")}`), t("owner.review.none"));
+  return new Deciding(page, body, (skip, putOff) => get(`${page.path}/review?limit=${Math.min(50, AT_ONCE + putOff)}&skip=${skip.slice(-50).join(",")}`), t("owner.review.none"));
 }
 
 export function disputesView(page, body) {

@@ -87,6 +87,7 @@ export class Work {
     on(window, "resize", () => this.#view.stage.zoomed && this.#view.stage.toggleZoom());
     on(this.#feed, "change", () => this.#show());
     on(this.#feed, "state", () => this.#showState());
+    on(this.#feed, "version", ({ detail }) => this.#job && detail !== this.#job.version && this.#fetchJob());
     on(this.#feed, "sign-in", () => this.#signIn());
     on(this.#feed, "error", ({ detail }) => this.#fail(detail));
     on(this.#outbox, "change", () => this.#view.network(this.#outbox.online, this.#outbox.count));

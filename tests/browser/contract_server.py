@@ -56,6 +56,7 @@ class Job:
     items: list[dict[str, Any]]
     title: dict[str, str]
     state: str = "open"
+    version: int = 1
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Item to the answers that count."""
     leased: dict[str, str] = field(default_factory=dict)
@@ -197,7 +198,7 @@ class ContractServer:
         job = self.jobs.get(request.path_params["job"])
         if job is None:
             return JSONResponse({"error": {"code": "no-job", "message": "no such job"}}, 404)
-        return JSONResponse({"job": job.name, "state": job.state, **job.definition})
+        return JSONResponse({"job": job.name, "version": job.version, "state": job.state, **job.definition})
 
     async def _leases(self, request: Request) -> Response:
         if self._refused(request):
@@ -214,7 +215,7 @@ class ContractServer:
             if job.state == "open":
                 free = [one for one in job.items if one["item"] not in job.answers and one["item"] not in body["have"]]
                 tasks = [self._task(job, one) for one in free[: body["limit"]]]
-        return JSONResponse({"tasks": tasks, **self._counts(job), "blocked": False})
+        return JSONResponse({"tasks": tasks, "version": job.version, **self._counts(job), "blocked": False})
 
     def _task(self, job: Job, item: dict[str, Any]) -> dict[str, Any]:
         job.leased[item["item"]] = "person-1"

@@ -11,7 +11,7 @@ from tests.browser.device import DESKTOP, PHONE, watch
 from tests.browser.test_labeling import said, start
 
 
-@pytest.mark.parametrize("faults", [["lost"], [503], [429, 429], ["lost", 502, "lost"]], ids=str)
+@pytest.mark.parametrize("faults", [["lost"], [503], [429, 429], ["lost", 502, "lost"], [403]], ids=str)
 def should_send_again_what_got_no_reply_and_count_it_once(
     contract: ContractDesk, opens: Opens, pictures: list[Photo], faults: list[int | str]
 ) -> None:
@@ -26,6 +26,24 @@ def should_send_again_what_got_no_reply_and_count_it_once(
     assert said(contract.answers(job), "category") == [("meal",), ("sweets",), ("drink",)]
     sent = [answer["id"] for answer in contract.server.received]
     assert list(dict.fromkeys(sent)) == [answer["id"] for answer in contract.answers(job)], "not in order"
+
+
+def should_offer_a_category_that_is_added_while_people_work(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
+    job = contract.photos(pictures[:20])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        served = contract.server.jobs[job]
+        categories = served.definition["categories"]
+        soup = categories[0] | {"index": len(categories), "key": "soup", "ja": "スープ", "en": "Soup", "example": None}
+        served.definition = served.definition | {"categories": [*categories, soup]}
+        served.version += 1
+        for _ in range(4):  # the next photos are fetched, and with them the news
+            one.label("Meal")
+        one.label("Soup")
+        one.sent()
+    assert said(contract.answers(job), "category")[-1] == ("soup",)
 
 
 def should_renew_the_sign_in_unseen(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:

@@ -198,7 +198,6 @@ def should_show_a_photo_only_to_whom_its_token_is_for_and_only_for_a_while(room:
 
     tried = {
         "another person's": api("GET", f"/api/photos/{token}", person=any_id()),
-        "expired": api("GET", f"/api/photos/{stale}", person=person),
         "another job's signature": api("GET", f"/api/photos/{body}.{elsewhere}", person=person),
         "no copy": api("GET", f"/api/photos/{outside}", person=person),
         "cut": api("GET", f"/api/photos/{token[:-1]}", person=person),
@@ -208,6 +207,18 @@ def should_show_a_photo_only_to_whom_its_token_is_for_and_only_for_a_while(room:
         tried[f"forged {place}"] = api("GET", f"/api/photos/{forged(place, value)}", person=person)
     codes = {what: (status, told["error"]["code"]) for what, (status, told) in tried.items()}
     assert codes == dict.fromkeys(tried, (403, "bad-token"))
+    status, told = api("GET", f"/api/photos/{stale}", person=person)
+    assert (status, told["error"]["code"]) == (403, "token-over")
+
+
+def should_not_take_somebody_with_an_old_page_for_one_who_guesses(
+    room: Room, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "WINDOW_SECONDS", 3_600)
+    job, person = any_photo_job(room), any_id()
+    stale = photos.token(room.at(-photos.SECONDS - 2).portal, job, "0000000", person, COPY)
+    assert {api("GET", f"/api/photos/{stale}", person=person)[0] for _ in range(40)} == {403}
+    assert api("GET", "/api/me", person=person)[0] == 200
 
 
 def should_change_each_character_of_a_token_in_vain(room: Room) -> None:
@@ -260,6 +271,8 @@ def should_never_count_under_the_limit_when_many_ask_at_once(room: Room, monkeyp
         b"",
         b"{",
         b"[]",
+        b"[" * 3_000,
+        b'{"limit": ' + b"9" * 5_000 + b"}",
         {"limit": 0},
         {"limit": 11},
         {"limit": "5"},

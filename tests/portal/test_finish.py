@@ -11,9 +11,11 @@ from botocore.exceptions import ClientError
 
 from benchmarks._portal_room import CATEGORIES, Room, photo
 from menulens.labeling.jobs import LabelingJobError
-from menulens.portal import finish, jobs, keys, rebuild, sealing
-from menulens.portal.model import JobOptions
-from menulens.portal.table import Update
+from menulens.portal import decisions, finish, jobs, keys, rebuild, sealing
+from menulens.portal.context import Portal
+from menulens.portal.model import Job, JobOptions
+from menulens.portal.refit import refit
+from menulens.portal.table import TableError, Update
 from tests.portal.people import Annotator
 
 ONE = JobOptions(confidence=0.5, min_answers=1, max_answers=1, gold_share=0.0)
@@ -148,6 +150,58 @@ def should_go_on_after_reopening_and_finish_again(heard: Room, bus: Bus) -> None
     manifest = heard.portal.storage.read_bytes(answer["manifest"])
     assert [json.loads(line)["menu-category"] for line in manifest.splitlines()] == [2, 2, 2, 1]
     assert len(bus.of("LabelsReady")) == 2
+
+
+def should_finish_a_reopened_job_again_when_photos_were_asked_anew(heard: Room, bus: Bus) -> None:
+    name = ended(heard)
+    finish.finish(heard.portal, name)
+    jobs.reopen(heard.portal, name)
+    decisions.decide(heard.portal, name, "0000001", by="owner", back=True)
+    sealing.seal_all(heard.portal, [name])
+    assert jobs.get(heard.portal, name).state == "open"
+    assert Annotator(heard, name).label(category=1) == ["0000001"]
+    sealing.seal_all(heard.portal, [name])
+    assert jobs.get(heard.portal, name).state == "complete", "as many are done as before, and one of them anew"
+    manifest = heard.portal.storage.read_bytes(finish.finish(heard.portal, name)["manifest"])
+    assert [json.loads(line)["menu-category"] for line in manifest.splitlines()] == [2, 1, 2]
+    assert len(bus.of("LabelsReady")) == 2
+
+
+def should_end_a_job_when_everyone_of_a_small_team_has_had_each_photo(heard: Room) -> None:
+    job = heard.job(items=4, options=JobOptions(max_answers=5, gold_share=0.0, team=2))
+    aki, ben = (Annotator(heard, job.name) for _ in range(2))
+    for person, labels in ((aki, (2, 2, 2, None)), (ben, (2, 1, None, None))):
+        for it in person.lease(limit=5):
+            label = labels[int(it.id)]
+            person.say(it.id, label, kind="skip" if label is None else "label")
+    sealing.seal_all(heard.portal, [job.name])
+    assert jobs.get(heard.portal, job.name).state == "complete", "nobody is left to ask"
+    told = [(it.state, it.reason, it.label) for it in sorted(jobs.items(heard.portal, job), key=lambda one: one.id)]
+    assert told[0] == ("settled", "", 2)
+    assert told[1][:2] == ("review", "disagreement")
+    assert told[2] == ("settled", "", 2)
+    assert told[3] == ("review", "skipped", None)
+    output = heard.portal.storage.read_bytes(finish.finish(heard.portal, job.name)["manifest"]).splitlines()
+    assert ["menu-category" in json.loads(line) for line in output[:1] + output[2:3]] == [True, True]
+
+
+def should_seal_every_job_though_one_of_them_fails(heard: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = (heard.job(items=3, options=ONE) for _ in range(2))
+    for job in (bad, good):
+        Annotator(heard, job.name).label()
+
+    def failing(portal: Portal, job: Job, *_: int, **more: bool) -> int:
+        if job.name == bad.name:
+            raise TableError("a matrix too large")
+        return refit(portal, job, *_, **more)
+
+    monkeypatch.setattr(sealing, "refit", failing)
+    with pytest.raises(ExceptionGroup) as failed:
+        sealing.seal_all(heard.portal, sorted([bad.name, good.name]))
+    [error] = failed.value.exceptions
+    assert bad.name in "".join(error.__notes__)
+    assert jobs.get(heard.portal, good.name).state == "complete"
+    assert jobs.get(heard.portal, bad.name).state == "open"
 
 
 def should_end_a_job_by_its_owner(heard: Room) -> None:

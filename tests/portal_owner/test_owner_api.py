@@ -228,6 +228,9 @@ def should_take_a_job_through_its_life(make: Maker, api: Api) -> None:
     assert api.started == [("snapshot", {"job_name": job.name}), ("label", {"photos": "photos/tanuki/"})]
     assert api.refused("POST", "", {}) == (422, "invalid")
     assert api.refused("POST", "", {"photos": "a", "manifest": "s3://bucket/b"}) == (422, "invalid")
+    for body in ("{", "[" * 3_000, '{"photos": ' + "9" * 5_000 + "}"):
+        answer = api.answer(api.event("POST", "/api/owner/jobs") | {"body": body})
+        assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (422, "invalid")
 
 
 def should_set_going_that_photos_are_added(make: Maker, api: Api) -> None:
