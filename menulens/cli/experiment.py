@@ -39,7 +39,7 @@ def experiment(
     ] = "local",
     change: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Another value of a [training] setting, as in --set epochs=4. May be repeated."),
+        typer.Option("--set", help="Another value of a setting of training, as in --set epochs=4. May be repeated."),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="s3:// of another training source; default: the deployed one.")

@@ -4,8 +4,8 @@ JPEG and PNG are taken, because ``tf.io.decode_image``'s other formats (GIF, BMP
 browsers and TensorFlow agree on these two. What a file is, its bytes say; its name is never asked: a site's ``.jpg``
 may be an SVG, a WebP or an HTML page that says "404".
 
-The ``imagesize`` package reads sizes too, but says nothing of animated PNG, JPEG encodings that TensorFlow can't
-decode, or how many more bytes it wants when the size stands behind a long EXIF or ICC segment; and it would be the only
+Packages that read sizes alone say nothing of animated PNG, JPEG encodings that TensorFlow can't
+decode, or how many more bytes it wants when the size stands behind a long EXIF or ICC segment; and one would be the only
 package in the Lambda that runs this. Hence the standard library alone.
 """
 
