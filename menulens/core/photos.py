@@ -4,9 +4,9 @@ JPEG and PNG are taken, because ``tf.io.decode_image``'s other formats (GIF, BMP
 browsers and TensorFlow agree on these two. What a file is, its bytes say; its name is never asked: a site's ``.jpg``
 may be an SVG, a WebP or an HTML page that says "404".
 
-Packages that read sizes alone say nothing of animated PNG, JPEG encodings that TensorFlow can't
-decode, or how many more bytes it wants when the size stands behind a long EXIF or ICC segment; and one would be the only
-package in the Lambda that runs this. Hence the standard library alone.
+Packages that read sizes alone say nothing of animated PNG, JPEG encodings that TensorFlow can't decode, or how many
+more bytes they want when the size stands behind a long EXIF or ICC segment; and one would be the only package in the
+Lambda that runs this. Hence the standard library alone.
 """
 
 from __future__ import annotations

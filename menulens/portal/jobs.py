@@ -5,7 +5,7 @@ from __future__ import annotations
 from menulens.portal.categories import add_category, change_category
 from menulens.portal.lifecycle import LABELING_FINISHED, conclude, nudge, pause, reopen, resume, stop
 from menulens.portal.opening import add_items, create, open_job
-from menulens.portal.reading import count, find, get, get_item, items, list_jobs, progress
+from menulens.portal.reading import chunks, count, find, get, get_item, items, items_of, list_jobs, progress
 
 rename_category = change_category
 
@@ -14,6 +14,7 @@ __all__ = [
     "add_category",
     "add_items",
     "change_category",
+    "chunks",
     "conclude",
     "count",
     "create",
@@ -21,6 +22,7 @@ __all__ = [
     "get",
     "get_item",
     "items",
+    "items_of",
     "list_jobs",
     "nudge",
     "open_job",

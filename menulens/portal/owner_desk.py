@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from menulens.labeling import agreement
 from menulens.portal import jobs, review, skills, stats, work
 from menulens.portal.context import Portal
-from menulens.portal.model import Item, Job, Person, Progress
+from menulens.portal.model import Item, Job, Person, PortalError, Progress
 
 FRESH_SECONDS: Final = 10.0
 """For so long a count of a job that has had new answers since is shown again: one pass reads all of its items."""
+
+REST: Final = 10
+"""A pass that took long is shown again for so many times as long."""
+
+COUNTING_SECONDS: Final = 20.0
+"""A pass stops after so long, and the next request goes on with it: API Gateway waits for 29 seconds at most."""
+
+LEFT_ALONE_SECONDS: Final = 120.0
 
 MOST_KEPT: Final = 8
 
@@ -24,20 +32,51 @@ class Counted:
 
     Attributes
     ----------
-    when
-        On the clock that never goes back.
+    when, took
+        When it ended, on the clock that never goes back, and how many seconds it took.
     progress, version
         Of the job before the pass.
     """
 
     when: float
+    took: float
     progress: Progress
     version: int
     stats: stats.Stats
     agreement: agreement.Alpha
 
 
+@dataclass(slots=True)
+class _Pass:
+    """A pass that is under way: what was found in the first so many chunks of a job's items."""
+
+    progress: Progress
+    version: int
+    found: stats.Stats = field(default_factory=stats.Stats)
+    chunks: int = 0
+    took: float = 0.0
+    looked: float = field(default_factory=time.monotonic)
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether nobody has asked for so long that what it found is old."""
+        return time.monotonic() - self.looked > LEFT_ALONE_SECONDS
+
+    def go_on(self, portal: Portal, job: Job) -> bool:
+        """Count for a while, a chunk at least; return whether all is counted."""
+        began = time.monotonic()
+        for chunk in range(self.chunks, jobs.chunks(job)):
+            stats.look(jobs.items_of(portal, job, chunk), job.created_at, self.found)
+            self.chunks += 1
+            if time.monotonic() - began > COUNTING_SECONDS:
+                break
+        self.looked = time.monotonic()
+        self.took += self.looked - began
+        return self.chunks >= jobs.chunks(job)
+
+
 _counted: dict[tuple[str, str], Counted] = {}
+_passes: dict[tuple[str, str], _Pass] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +121,37 @@ class Desk:
         return [review.view(item, job, people, self.signed(job), known) for item in items]
 
     def counted(self, job: Job) -> Counted:
-        """Return what one pass over a job's items finds; a count of the last seconds serves again."""
+        """Return what one pass over a job's items finds; a count of the last seconds serves again.
+
+        Raises
+        ------
+        PortalError
+            While a job is counted for the first time that is too large for one request; the next one goes on.
+        """
         place = (self.portal.table.name, job.name)
-        now, progress = time.monotonic(), jobs.progress(self.portal, job)
+        progress = jobs.progress(self.portal, job)
         found = _counted.get(place)
         if found is not None:
             same = (found.progress, found.version) == (progress, job.version)
-            if same or now - found.when < FRESH_SECONDS:
+            if same or time.monotonic() - found.when < max(FRESH_SECONDS, REST * found.took):
                 return replace(found, progress=progress)
-        seen = stats.look(jobs.items(self.portal, job), job.created_at)
+        going = _passes.get(place)
+        if going is None or going.left_alone:
+            going = _passes[place] = _Pass(progress, job.version)
+        if not going.go_on(self.portal, job):
+            if found is not None:
+                return replace(found, progress=progress)
+            share = going.chunks / jobs.chunks(job)
+            raise PortalError("counting", f"{share:.0%} of {job.name} are counted; ask again.", 409)
+        del _passes[place]
         _counted.pop(place, None)
         while len(_counted) >= MOST_KEPT:
             del _counted[next(iter(_counted))]
-        _counted[place] = Counted(now, progress, job.version, seen, agreement.krippendorff(seen.votes))
+        alpha = agreement.krippendorff(going.found.votes)
+        _counted[place] = Counted(time.monotonic(), going.took, going.progress, going.version, going.found, alpha)
         return _counted[place]
 
     def forget(self, job: Job) -> None:
         """Count anew next time: the owner has changed something and wants to see it."""
         _counted.pop((self.portal.table.name, job.name), None)
+        _passes.pop((self.portal.table.name, job.name), None)

@@ -40,9 +40,19 @@ def list_jobs(portal: Portal) -> list[Job]:
 
 def items(portal: Portal, job: Job) -> Iterable[Item]:
     """Yield all items of a job, by id, as each is when it is read."""
-    for chunk in range(-(-job.lines // keys.CHUNK)):
-        for entry in portal.table.query(keys.items(job.name, chunk)):
-            yield Item.from_json(entry)
+    for chunk in range(chunks(job)):
+        yield from items_of(portal, job, chunk)
+
+
+def chunks(job: Job) -> int:
+    """Return into how many chunks a job's items are divided."""
+    return -(-job.lines // keys.CHUNK)
+
+
+def items_of(portal: Portal, job: Job, chunk: int) -> Iterable[Item]:
+    """Yield the items of a chunk, by id."""
+    for entry in portal.table.query(keys.items(job.name, chunk)):
+        yield Item.from_json(entry)
 
 
 def get_item(portal: Portal, job: str, item_id: str) -> Item:

@@ -75,15 +75,17 @@ class Stats:
     in_groups: int = 0
 
 
-def look(items: Iterable[Item], since: str = "") -> Stats:
+def look(items: Iterable[Item], since: str = "", into: Stats | None = None) -> Stats:
     """Go through items once.
 
     Parameters
     ----------
     since
         When the job began (ISO 8601). Answers that were given before came with an import, and tell nothing of the pace.
+    into
+        What was found in other items of the job; these are added to it.
     """
-    stats = Stats()
+    stats = Stats() if into is None else into
     for item in items:
         stats.items += 1
         stats.in_groups += len(item.lines) > 1

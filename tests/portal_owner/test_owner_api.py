@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from menulens.portal import callers, jobs, log, members, photos, verify, work
+from menulens.portal import callers, jobs, keys, log, members, owner_desk, photos, verify, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job, PortalError
 
@@ -47,6 +47,19 @@ def should_show_how_a_job_is_going(make: Maker, api: Api) -> None:
     assert told["confusions"] == [{"one": "sweets", "other": "drink", "items": 1}]
     aki = next(one for one in told["annotators"] if one["name"] == "Aki")
     assert (aki["answers"], aki["median_seconds"], aki["gold_accuracy"]) == (2, 1.5, None)
+
+
+def should_count_a_large_job_over_several_requests(make: Maker, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "CHUNK", 2)
+    monkeypatch.setattr(owner_desk, "COUNTING_SECONDS", 0.0)
+    job = make.job(5, max_answers=1, confidence=0.5)
+    for item in range(5):
+        make.answer(job, "aki", f"{item:07d}", "meal" if item < 3 else "drink")
+    assert [api.refused("GET", f"/{job.name}") for _ in range(2)] == [(409, "counting")] * 2
+    told = api.get(f"/{job.name}")
+    assert {one["category"]: one["items"] for one in told["counts"] if one["items"]} == {"meal": 3, "drink": 2}
+    [aki] = told["annotators"]
+    assert aki["answers"] == 5, "each chunk counts once"
 
 
 def should_show_photos_that_this_owner_alone_can_open(make: Maker, api: Api, portal: Portal) -> None:
