@@ -133,7 +133,8 @@ def write_settings(photos: OwnPhotos, base: Path, folder: Path) -> Settings:
     members = values["labeling"]["members"]
     values["labeling"] |= {"workers_per_photo": 1, "members": members if photos.labeled else members[:1]}
     values["portal"] = {**values.get("portal", {}), "min_answers": 1, "max_answers": 1}
-    values["split"] = {"min_per_category": 2}
+    # Where a person labels, nobody knows beforehand which categories their photos show.
+    values["split"] = {"min_per_category": 2 if photos.labeled else 0}
     values["gate"] = {"min_accuracy": 0.0, "min_class_recall": 0.0, "max_accuracy_drop": 1.0}
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{given.environment}.toml"

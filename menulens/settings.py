@@ -173,10 +173,13 @@ class Portal(_Section):
 
 
 class Split(_Section):
-    """How a dataset is divided; ``group_pattern`` takes a restaurant from a photo's key (its first group)."""
+    """How a dataset is divided; ``group_pattern`` takes a restaurant from a photo's key (its first group).
+
+    With ``min_per_category`` 0 a category may be without photos: the model then never says it.
+    """
 
     eval_share: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.2
-    min_per_category: Annotated[int, Field(ge=2)] = 10
+    min_per_category: Annotated[int, Field(ge=0)] = 10
     group_pattern: str | None = None
 
     @field_validator("group_pattern")

@@ -30,7 +30,7 @@ class CleaningRules:
     eval_share
         Part of each category that evaluates, over 0 and under 1.
     min_per_category
-        Photos a training category must have after cleaning.
+        Photos a training category must have after cleaning. 0: some may have none, as long as two have enough.
     group_pattern
         Regular expression; its first group, found in a photo's key, names the restaurant. None: each photo by itself.
     """

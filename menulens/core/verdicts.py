@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -32,6 +32,10 @@ CARD_FORMAT = 1
 _LOOK = 1 << 16  # verdicts counted in one go
 NAME_LENGTH = 40
 Blocks = Callable[[], Iterable[Block]]
+
+
+FEWEST_FOR_BOTH_SIDES: Final = 2
+FEWEST_CLASSES: Final = 2
 
 
 class DatasetTooSmallError(Exception):
@@ -175,10 +179,13 @@ def _count(codes: bytearray, groups: set[int], rules: CleaningRules) -> Verdicts
 
 
 def _check(verdicts: Verdicts, rules: CleaningRules) -> None:
-    missing = []
+    missing, whole = [], 0
     for key in rules.classes:
         train, evaluating = verdicts.train[key], verdicts.eval[key]
         have = train + evaluating
+        whole += bool(train and evaluating)
+        if rules.min_per_category == 0 and have < FEWEST_FOR_BOTH_SIDES:
+            continue
         if have < rules.min_per_category:
             missing.append(
                 f"Category {key!r} has {have} photos, {rules.min_per_category - have} fewer than the "
@@ -188,6 +195,10 @@ def _check(verdicts: Verdicts, rules: CleaningRules) -> None:
             side = "evaluation" if train else "training"
             why = "all its photos are of too few restaurants" if rules.group_pattern else "it has too few photos"
             missing.append(f"Category {key!r} has {have} photos, but none for {side}: {why}.")
+    if not missing and whole < FEWEST_CLASSES:
+        missing.append(
+            f"{FEWEST_CLASSES} categories with {FEWEST_FOR_BOTH_SIDES} photos each are due; {whole} have them."
+        )
     if missing:
         raise DatasetTooSmallError(missing, verdicts.reasons)
 

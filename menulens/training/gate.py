@@ -76,9 +76,9 @@ def _below_floors(evaluation: Mapping[str, Any], gate: Mapping[str, Any]) -> lis
         )
     for name in evaluation["classes"]:
         recall = evaluation["recall"].get(name)
-        if recall is None:
+        if recall is None and gate["min_class_recall"] > 0:
             faults.append(f"{name}: no evaluation photo, so nothing is known of it.")
-        elif recall < gate["min_class_recall"]:
+        elif recall is not None and recall < gate["min_class_recall"]:
             faults.append(f"{name}: recall {recall:.3f} is below gate.min_class_recall ({gate['min_class_recall']:g}).")
     return faults
 

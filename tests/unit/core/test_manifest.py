@@ -365,6 +365,18 @@ def should_say_what_is_missing_and_publish_nothing() -> None:
     assert [*store.objects] == ["in.manifest"]
 
 
+def should_go_without_a_category_that_has_no_photos_when_told() -> None:
+    two_of_three = b"".join(any_line(f"photos/{n}.jpg", n % 2) + b"\n" for n in range(20))
+    with pytest.raises(DatasetTooSmallError, match="'drink' has 0 photos"):
+        run(two_of_three)
+    _, cleaned = run(two_of_three + any_line("photos/alone.jpg", 2) + b"\n", any_rules(min_per_category=0))
+    assert cleaned.card["classes"] == ["meal", "sweets", "drink"]
+    assert cleaned.card["kept"] == 21
+    one = b"".join(any_line(f"photos/{n}.jpg", 0) + b"\n" for n in range(20))
+    with pytest.raises(DatasetTooSmallError, match="2 categories with 2 photos each are due; 1 have them"):
+        run(one, any_rules(min_per_category=0))
+
+
 @pytest.mark.parametrize("data", [b"", b"\n", b"not a manifest", b"\xff\xfe\0\0" * 9])
 def should_fail_plainly_on_what_is_no_manifest(data: bytes) -> None:
     with pytest.raises(DatasetTooSmallError, match="'meal' has 0 photos"):

@@ -67,6 +67,12 @@ def should_turn_away_a_challenger_only_when_the_whole_interval_is_below_the_tole
     assert "The champion old has 0.840 on the same photos" in may_be_chance.reason
 
 
+def should_ask_for_photos_of_every_class_only_where_each_has_a_floor() -> None:
+    evaluation = any_evaluation(recall={"meal": 0.9, "drink": None})
+    assert "drink: no evaluation photo" in judge(evaluation, GATE).reason
+    assert judge(evaluation, GATE | {"min_class_recall": 0.0}).passed
+
+
 def should_hold_the_floors_even_against_a_worse_champion() -> None:
     assert not judge(any_evaluation(accuracy=0.4, champion=any_champion(0.1, 0.2)), GATE).passed
 
