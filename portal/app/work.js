@@ -206,13 +206,14 @@ export class Work {
   }
 
   #showEnd() {
-    const { state, blocked } = this.#feed.state;
+    const { state, open, blocked } = this.#feed.state;
     const leave = { label: t("settings.jobs"), run: () => this.#app.leave(), quiet: true };
     if (!this.#outbox.online) this.#panel("end.offline");
     else if (!this.#feed.asked) this.#loading();
     else if (state === "complete" || state === "stopped") this.#panel(`end.${state}`, leave);
     else if (state === "paused") this.#panel("end.paused");
     else if (blocked) this.#panel("end.blocked", leave);
+    else if (open === 0) this.#panel("end.complete", leave); // it ends in a moment, when all is judged once more
     else this.#panel("end.rest", { run: () => this.#feed.fill(), quiet: true });
   }
 

@@ -57,6 +57,8 @@ class Job:
     title: dict[str, str]
     state: str = "open"
     version: int = 1
+    ends: bool = True
+    """Whether it ends with its last photo; a deployed one takes a moment."""
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Item to the answers that count."""
     leased: dict[str, str] = field(default_factory=dict)
@@ -259,7 +261,7 @@ class ContractServer:
             return {"id": answer["id"], "status": "rejected", "code": "answered", "message": "answered before"}
         self.accepted[answer["id"]] = {**answer, "job": job.name}
         counted[:] = [answer]
-        if job.state == "open" and job.settled() == len(job.items):
+        if job.ends and job.state == "open" and job.settled() == len(job.items):
             job.state = "complete"
         return {"id": answer["id"], "status": "accepted"}
 

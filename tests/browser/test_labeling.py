@@ -341,17 +341,18 @@ def should_zoom_by_pinch_double_tap_and_wheel(contract: Desk, opens: Opens, pict
     assert len(contract.answers(job)) == 1
 
 
-@pytest.mark.parametrize("state", ["paused", "stopped", "complete"])
+@pytest.mark.parametrize("state", ["paused", "stopped", "complete", "about to end"])
 def should_say_why_there_is_nothing_to_do(contract: Desk, opens: Opens, pictures: list[Photo], state: str) -> None:
     job = contract.photos(pictures[:2])
-    words = {"paused": "This job is paused", "stopped": "This job has been stopped", "complete": "All done. Thank you!"}
+    words = {"paused": "This job is paused", "stopped": "This job has been stopped"}
+    contract.server.jobs[job].ends = state != "about to end"
     with opens(PHONE) as one:
         start(one, contract, job)
         one.label("Meal")
         one.sent()
-        if state != "complete":
+        if state in words:
             contract.server.jobs[job].state = state
         one.label("Sweets")
-        expect(one.page.locator(".panel h2")).to_have_text(words[state])
+        expect(one.page.locator(".panel h2")).to_have_text(words.get(state, "All done. Thank you!"))
         expect(one.action("undo")).to_be_enabled()
     assert len(contract.answers(job)) == 2
