@@ -58,13 +58,8 @@ class StorageStack(Stack):
         self.vectors = self._bucket(
             "vectors",
             lifecycle=[
-                # Packs and raw transform answers are work in between: the shards hold what is kept.
-                s3.LifecycleRule(
-                    id=f"expire-{kind}",
-                    tag_filters={"menulens": kind},
-                    expiration=Duration.days(14),
-                )
-                for kind in ("pack", "transform")
+                # Packs are work in between: the shards hold what is kept. Raw answers go when they are collected.
+                s3.LifecycleRule(id="expire-pack", tag_filters={"menulens": "pack"}, expiration=Duration.days(14))
             ],
         )
 

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -202,6 +203,8 @@ class Deployment:
         self._log = state.folder / "deploy.log"
         self._out = state.folder / "cdk.out"
         self._running: list[subprocess.Popen[str]] = []
+        self._cancelled = False
+        self._starting = threading.Lock()
 
     def synthesize(self) -> list[str]:
         """Synthesize the app and return the names of its stacks."""
@@ -227,10 +230,12 @@ class Deployment:
         self._cdk(["deploy", "--all", "--require-approval", "never", "-a", str(self._out), "--concurrency", "2"], watch)
 
     def cancel(self) -> None:
-        """End what runs, so that whoever waits for it goes on."""
-        for process in self._running:
-            if process.poll() is None:
-                process.kill()
+        """End what runs and let nothing more start, so that whoever waits for it goes on."""
+        with self._starting:
+            self._cancelled = True
+            for process in self._running:
+                if process.poll() is None:
+                    process.kill()
 
     def stage_backbone(self, name: str) -> None:
         """Bring a backbone into the models bucket, in a process of its own: it imports TensorFlow."""
@@ -259,17 +264,20 @@ class Deployment:
         with self._log.open("a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n")
             log.flush()
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env={**(more or {}), **self._environment()},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-            )
-            self._running.append(process)
+            with self._starting:
+                if self._cancelled:
+                    raise LocalCloudError(f"{' '.join(command)} was not started: the deployment was cancelled.")
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env={**(more or {}), **self._environment()},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                )
+                self._running.append(process)
             for line in process.stdout or ():
                 log.write(line)
                 watch(line)

@@ -240,6 +240,7 @@ class CreateLabelingJob(Construct):
                     "sagemaker:AddTags",
                     "sagemaker:CreateLabelingJob",
                     "sagemaker:DescribeLabelingJob",
+                    "sagemaker:ListTags",
                     "sagemaker:StopLabelingJob",
                 ],
                 resources=[sagemaker_arn("labeling-job/*")],

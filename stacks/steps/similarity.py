@@ -176,6 +176,7 @@ class RunTransform(Construct):
                     "sagemaker:AddTags",
                     "sagemaker:CreateTransformJob",
                     "sagemaker:DescribeTransformJob",
+                    "sagemaker:ListTags",
                     "sagemaker:StopTransformJob",
                 ],
                 # A transform job is asked for in terms of its model.

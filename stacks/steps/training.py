@@ -126,6 +126,7 @@ class RunTraining(Construct):
                     "sagemaker:AddTags",
                     "sagemaker:CreateTrainingJob",
                     "sagemaker:DescribeTrainingJob",
+                    "sagemaker:ListTags",
                     "sagemaker:StopTrainingJob",
                 ],
                 resources=[tasks.own(self._settings, "training-job")],

@@ -210,7 +210,8 @@ ROLES_OF_GROUND_TRUTH = {
     },
     "What the state machine menulens-local-label may do": machine(
         *(f"{LAMBDA}{name}" for name in ("build-input-manifest", "locate-labels", "merge-labels")),
-        "sagemaker:AddTags, sagemaker:CreateLabelingJob, sagemaker:DescribeLabelingJob, sagemaker:StopLabelingJob "
+        "sagemaker:AddTags, sagemaker:CreateLabelingJob, sagemaker:DescribeLabelingJob, sagemaker:ListTags, "
+        "sagemaker:StopLabelingJob "
         f"on {JOBS}",
         f"iam:PassRole on arn:aws:iam::123456789012:role/menulens-local-labeling-job {TO_SAGEMAKER}",
         f"{MANAGE_RULE}SageMakerLabelingJobsRule",

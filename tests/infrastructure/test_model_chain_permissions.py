@@ -95,7 +95,8 @@ TRAINING = {
         f"lambda:InvokeFunction on {LAMBDA}gate-model",
         f"lambda:InvokeFunction on {LAMBDA}prepare-training",
         f"lambda:InvokeFunction on {LAMBDA}training-outcome",
-        "sagemaker:AddTags, sagemaker:CreateTrainingJob, sagemaker:DescribeTrainingJob, sagemaker:StopTrainingJob "
+        "sagemaker:AddTags, sagemaker:CreateTrainingJob, sagemaker:DescribeTrainingJob, sagemaker:ListTags, "
+        "sagemaker:StopTrainingJob "
         f"on {SAGEMAKER}training-job/menulens-test-*",
         f"sagemaker:CreateModelPackage on {PACKAGES}",
     ),
@@ -190,7 +191,8 @@ SIMILARITY = {
         f"lambda:InvokeFunction on {LAMBDA}plan-vectors",
         f"lambda:InvokeFunction on {LAMBDA}transform-outcome",
         f"sagemaker:AddTags, sagemaker:CreateModel on {SAGEMAKER}model/menulens-test-*",
-        "sagemaker:AddTags, sagemaker:CreateTransformJob, sagemaker:DescribeTransformJob, sagemaker:StopTransformJob "
+        "sagemaker:AddTags, sagemaker:CreateTransformJob, sagemaker:DescribeTransformJob, sagemaker:ListTags, "
+        "sagemaker:StopTransformJob "
         f"on {SAGEMAKER}model/menulens-test-*, {SAGEMAKER}transform-job/menulens-test-*",
         "states:DescribeExecution, states:RedriveExecution, states:StopExecution on "
         f"{STATES}execution:menulens-test-vectorise/packs:*, {STATES}execution:menulens-test-vectorise:*",

@@ -21,7 +21,16 @@ from menulens.local import ministack_hooks as hooks
 from menulens.local.cloud_state import CloudState, ServerRecord
 from menulens.local.config import MARKER
 from menulens.local.errors import ServiceError
-from menulens.local.lifecycle import LocalCloudError, choose_port, cloud_description, port_is_free, start_server, stop
+from menulens.local.hosting import free_port
+from menulens.local.lifecycle import (
+    Deployment,
+    LocalCloudError,
+    choose_port,
+    cloud_description,
+    port_is_free,
+    start_server,
+    stop,
+)
 from menulens.local.validation import validate
 from tests.local.conftest import Room, Training, wait_until
 
@@ -35,6 +44,15 @@ def state(tmp_path: Path) -> CloudState:
 
 def _sleep_with_marker(state: CloudState) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", SLEEPER], env={**os.environ, MARKER: str(state.folder)})
+
+
+def should_start_nothing_any_more_once_it_is_cancelled(state: CloudState) -> None:
+    state.folder.mkdir(parents=True)
+    deployment = Deployment(state, ServerRecord(os.getpid(), 0.0, free_port(), free_port()), "us-east-1")
+    deployment.cancel()
+    with pytest.raises(LocalCloudError, match="was not started: the deployment was cancelled"):
+        deployment.bootstrap()
+    assert len((state.folder / "deploy.log").read_text().splitlines()) == 1, "what was due, and nothing of what it said"
 
 
 def should_find_every_extension_point_of_ministack() -> None:
