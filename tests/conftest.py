@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -11,6 +12,8 @@ from menulens.local.cloud_state import CloudState
 from menulens.local.hosting import free_port
 from menulens.local.lifecycle import start_server, stop
 
+hypothesis.settings.register_profile("usual", max_examples=50)
+hypothesis.settings.load_profile("usual")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the processor are no result of a test
 
 CLOUD = "end_to_end"

@@ -195,7 +195,10 @@ def should_read_from_a_table_what_was_written_to_it(records: list[Record]) -> No
 @st.composite
 def any_table(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     others = draw(
-        st.lists(any_name.filter(lambda name: name not in ("source-ref", "image", "menulens:json")), unique=True)
+        st.lists(
+            any_name.filter(lambda name: name not in ("source-ref", "image", "menulens:json")),
+            unique_by=lambda name: name.removeprefix("'"),  # '=a is how =a is written
+        )
     )
     header = draw(st.permutations(["image", *others]))
     place = st.sampled_from([PHOTO, "s3://a/b,c.jpg", 's3://a/"x".jpg', "no photo", ""])
