@@ -43,7 +43,9 @@ def main() -> int:
 
 
 def _measure(room: Room, given: argparse.Namespace) -> int:
-    options = JobOptions(confidence=0.95, min_answers=2, max_answers=4, gold_share=0.0, lease_seconds=LEASE_SECONDS)
+    options = JobOptions(
+        confidence=0.95, min_answers=2, max_answers=4, gold_share=0.0, least_worth=0.0, lease_seconds=LEASE_SECONDS
+    )
     job = room.job(items=given.answers // 2, options=options)
     begun = time.monotonic()
     tally = run_crowd(

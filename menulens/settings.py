@@ -126,6 +126,10 @@ class Portal(_Section):
     gold_share, gold_min_accuracy, gold_min_seen
         Share of known items among those shown; an annotator who saw ``gold_min_seen`` of them and falls under the
         accuracy gets no more work.
+    least_worth
+        An annotator whose answers tell less than this share of what people's answers tell on average gets no more work
+        of a job that has ``max_answers`` others; 0: everybody goes on. The higher, the fewer labels a job takes, and
+        the fewer people give them.
     lease_seconds
         How long an item that was handed out waits for its answer.
     context_keys
@@ -148,6 +152,7 @@ class Portal(_Section):
     gold_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
     gold_min_accuracy: Share = 0.6
     gold_min_seen: Annotated[int, Field(ge=1, le=1_000)] = 10
+    least_worth: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8
     lease_seconds: Annotated[int, Field(ge=30, le=28_800)] = 900
     context_keys: Annotated[tuple[ManifestKey, ...], Field(max_length=5)] = ()
     near_duplicate_bits: Annotated[int, Field(ge=0, le=64)] = 31

@@ -6,7 +6,7 @@ Standard library alone: this runs in the function that takes an annotator's answ
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,9 @@ LEAST: Final = 1e-6
 """No probability is less: one answer that nobody thought possible must not outweigh any number of others."""
 
 MOST_ANSWERS: Final = 9
+
+JUDGED_AFTER: Final = 30
+"""Answers after which a person's worth counts as known: they outweigh by then what is thought of everybody at first."""
 
 Skill = Sequence[Sequence[float]]
 """A person's confusion matrix: row the true category, column the answer; a row sums to 1."""
@@ -170,6 +173,32 @@ def worth(skill: Skill, priors: Sequence[float]) -> float:
     """
     usual = need(priors)
     return need(priors, skill) / usual if usual else 0.0
+
+
+def telling_little(
+    worths: Mapping[str, float], judged: Collection[str], *, least: float, spare: int
+) -> dict[str, float]:
+    """Return who need be asked no more, since others' answers tell more, with their share of the average; least first.
+
+    Whoever comes by costs a label. The fewer of them come from people who tell little, the fewer are needed.
+
+    Parameters
+    ----------
+    worths
+        How much everybody's answers tell who has given some, asked still or not, as ``worth`` says. The average is
+        over all of them: when the weakest go, the next weakest are not measured against fewer.
+    judged
+        Who may go: people who are still asked, and have answered often enough for their worth to be known.
+    least
+        Who tells less than this share of the average goes.
+    spare
+        So many may go at most.
+    """
+    if not worths:
+        return {}
+    average = math.fsum(worths.values()) / len(worths)
+    found = sorted((worths[person], person) for person in judged if worths[person] < least * average)
+    return {person: worth / average for worth, person in found[: max(0, spare)]}
 
 
 def edge(beliefs: Sequence[float], skill: Skill | None = None) -> float:

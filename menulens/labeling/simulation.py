@@ -192,8 +192,8 @@ class ByNeed:
     looked_at, hand
         Of so many items from the queue a person gets so many that suit them best.
     least_worth
-        Who turns out to tell less than this share of what an unknown person tells gets no more work; 0: everybody
-        goes on.
+        Who turns out to tell less than this share of what people tell on average gets no more work, while there are
+        ``max_answers`` others; 0: everybody goes on.
     """
 
     world: World
@@ -205,6 +205,8 @@ class ByNeed:
     hand: int = 5
     least_worth: float = 0.0
     _told: list[dict[str, int]] = field(default_factory=list)
+    _given: dict[str, int] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
     _open: set[int] = field(default_factory=set)
     _skills: Mapping[str, adaptive.Skill] = field(default_factory=dict)
     _priors: list[float] = field(default_factory=list)
@@ -219,6 +221,7 @@ class ByNeed:
         self._told, self._open = [{} for _ in range(items)], set(range(items))
         self._skills, self._priors = {}, adaptive.uniform(categories)
         self._hands = {_name(person): [] for person in range(people)}
+        self._given, self._asked = dict.fromkeys(self._hands, 0), set(self._hands)
         self._fill_queue()
         generator, paces = np.random.default_rng(seed), self.world.paces
         asked, idle, due = 0, 0, float(self.first)
@@ -229,6 +232,7 @@ class ByNeed:
             if item is None:
                 continue
             self._told[item][_name(person)] = int(self.world.answers[item, person])
+            self._given[_name(person)] += 1
             asked += 1
             if self._settled(item):
                 self._open.discard(item)
@@ -237,11 +241,9 @@ class ByNeed:
             if asked >= due or not self._open:
                 due = asked * self.growth
                 self._refit(categories)
-                worth = [adaptive.worth(self._skills[n], self._priors) if (n := _name(p)) in self._skills else 1.0
-                         for p in range(people)]  # fmt: skip
-                allowed = np.where(np.array(worth) >= self.least_worth, self.world.paces, 0.0)
-                paces = allowed / allowed.sum()
-                self._hands.update((_name(p), []) for p in range(people) if not allowed[p])
+                self._send_home()
+                paces = np.where([_name(person) in self._asked for person in range(people)], self.world.paces, 0.0)
+                paces = paces / paces.sum()
                 self._fill_queue()
         return self._answers()
 
@@ -305,6 +307,14 @@ class ByNeed:
                 self._open.discard(item)
             else:
                 self._open.add(item)
+
+    def _send_home(self) -> None:
+        worths = {name: adaptive.worth(skill, self._priors) for name, skill in self._skills.items()}
+        judged = [name for name in self._asked if self._given[name] >= adaptive.JUDGED_AFTER]
+        spare = len(self._asked) - self.max_answers
+        for name in adaptive.telling_little(worths, judged, least=self.least_worth, spare=spare):
+            self._asked.discard(name)
+            self._hands[name] = []
 
     def _answers(self) -> Answers:
         return Answers.of(

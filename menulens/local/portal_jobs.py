@@ -120,6 +120,7 @@ class PortalTasks:
                 max_answers=workers,
                 hard_answers=workers,
                 gold_share=0.0,
+                least_worth=0.0,
                 lease_seconds=human["TaskTimeLimitInSeconds"],
                 context_keys=self._context_keys(),
             ),

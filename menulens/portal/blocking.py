@@ -1,13 +1,15 @@
-"""An owner gives someone no more work of a job, or work again; what the person said stays as it is."""
+"""Someone gets no more work of a job, or work again; what the person said stays as it is."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from menulens.core import keys as names
+from menulens.labeling import adaptive
 from menulens.portal import entries, keys, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job, Person, PortalError
+from menulens.portal.settling import Skills
 from menulens.portal.table import ConditionError, Put, Update
 
 BY_OWNER = "owner"
@@ -31,29 +33,76 @@ def block(portal: Portal, job: Job, person_id: str, reason: str = "") -> Person:
 def unblock(portal: Portal, job: Job, person_id: str) -> Person:
     """Unblock a person. Gold items count anew: who was blocked for them would be blocked by the next one again.
 
+    What their answers tell blocks them no more.
+
     Raises
     ------
     PortalError
         If the job does not know the person.
     """
-    anew = {"blocked": False, "blocked_reason": None, "gold_seen": 0, "gold_right": 0}
+    anew = {"blocked": False, "blocked_reason": None, "gold_seen": 0, "gold_right": 0, "kept": True}
     _change(portal, job, person_id, anew, "")
     return work.person_of(portal, job.name, person_id)
 
 
-def told(job: Job, person_id: str, reason: str, *, now: float, gold: tuple[int, int] | None = None) -> Put:
+def block_who_tell_little(portal: Portal, job: Job, found: Skills) -> int:
+    """Block people whose answers tell little beside the others', as the job's options say; return how many.
+
+    Whom an owner let go on is left alone, and so is who has given few answers: little is known of them. Never so many
+    are blocked that an item could no longer get all the answers it may need.
+    """
+    priors = found.priors_of(len(job.categories))
+    worths = {person: adaptive.worth(skill, priors) for person, skill in found.people.items()}
+    asked = [one for one in work.people(portal, job.name) if one.answered and not one.blocked]
+    judged = [one.id for one in asked if one.answered >= adaptive.JUDGED_AFTER and one.id in worths and not one.kept]
+    little = adaptive.telling_little(
+        worths, judged, least=job.options.least_worth, spare=len(asked) - job.options.max_answers
+    )
+    return sum(_block_for(portal, job, person, share) for person, share in little.items())
+
+
+def _block_for(portal: Portal, job: Job, person_id: str, share: float) -> bool:
+    """Block a person who tells so little; not one who is blocked, or whom an owner let go on, meanwhile."""
+    reason = f"{names.WORTH}: {share:.0%}"
+    changed = Update(
+        keys.person(job.name, person_id),
+        set={"blocked": True, "blocked_reason": reason},
+        unless={"blocked": True, "kept": True},
+        exists=True,
+    )
+    try:
+        portal.table.transact([changed, told(job, person_id, reason, now=portal.clock(), worth=share)])
+    except ConditionError:
+        return False
+    work.release_all(portal, job, person_id)
+    return True
+
+
+def told(
+    job: Job,
+    person_id: str,
+    reason: str,
+    *,
+    now: float,
+    gold: tuple[int, int] | None = None,
+    worth: float | None = None,
+) -> Put:
     """Return the write that tells the log of a block, or, without a reason, of its end.
 
     Parameters
     ----------
     gold
         How many known items they saw, and how many of these they had right, if that is why; owners are told then.
+    worth
+        What their answers tell, as a share of what people's tell on average, if that is why; owners are told then.
     """
     body: dict[str, Any] = {"person": person_id, "blocked": bool(reason), "reason": reason}
     if gold is not None:
         seen, right = gold
         due = job.options.gold_min_accuracy
         body["gold"] = {names.SEEN: seen, names.ACCURACY: round(right / seen, 4), names.DUE: due}
+    if worth is not None:
+        body["worth"] = {names.WORTH: round(worth, 4), names.DUE: job.options.least_worth}
     return entries.waiting(job.name, "person", body, now=now)
 
 

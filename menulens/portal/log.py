@@ -126,10 +126,11 @@ def _finish_segment(portal: Portal, job: str, end: Head, sealed: list[bytes]) ->
     """Tell who must hear of a segment's lines, take them from the outbox, then note that this is done."""
     told = [json.loads(line) for line in sealed]
     for line in told:
-        if line["kind"] == "person" and (gold := line["body"].get("gold")):
+        body = line["body"]
+        if line["kind"] == "person" and (why := body.get("gold") or body.get("worth")):
             # Perhaps more than once, for a sealer may be killed here; who tells people knows the entry.
-            person = {names.PERSON: line["body"]["person"], names.ENTRY: line["id"]}
-            portal.emit(names.ANNOTATOR_BLOCKED, {names.JOB_NAME: job, **person, **gold})
+            person = {names.PERSON: body["person"], names.ENTRY: line["id"]}
+            portal.emit(names.ANNOTATOR_BLOCKED, {names.JOB_NAME: job, **person, **why})
     portal.table.delete_many(entries.key_of(line) for line in told)
     try:
         portal.table.write(

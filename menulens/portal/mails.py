@@ -72,14 +72,21 @@ def _opened(detail: Mapping[str, Any], address: str) -> Mail | None:
 
 
 def _blocked(detail: Mapping[str, Any], address: str, name: str) -> Mail:
-    job, seen = detail[keys.JOB_NAME], detail[keys.SEEN]
-    right, due = _percent(detail[keys.ACCURACY]), _percent(detail[keys.DUE])
+    job, due = detail[keys.JOB_NAME], _percent(detail[keys.DUE])
+    if keys.WORTH in detail:
+        share = _percent(detail[keys.WORTH])
+        why_ja = f"1件の回答から分かることが、メンバーの平均の{share}で、基準の{due}に届いていません。"
+        why_en = f"an answer of theirs tells {share} of what one tells here on average, and {due} are due."
+    else:
+        seen, right = detail[keys.SEEN], _percent(detail[keys.ACCURACY])
+        why_ja = f"正解の分かっている{seen}件での正答率が{right}で、基準の{due}に届いていません。"
+        why_en = f"{right} of {seen} known items were right, and {due} are due."
     return _mail(
         "owners",
         f"作業を止めた人がいます / An annotator was stopped: {job}",
-        ja=f"{name} さんの「{job}」での作業を止めました。正解の分かっている{seen}件での正答率が{right}で、"
-        f"基準の{due}に届いていません。これまでの回答は残ります。再開は、下のリンクの「メンバー」からできます。",
-        en=f"{name} gets no more work of “{job}”: {right} of {seen} known items were right, and {due} are due. "
+        ja=f"{name} さんの「{job}」での作業を止めました。{why_ja}"
+        "これまでの回答は残ります。再開は、下のリンクの「メンバー」からできます。",
+        en=f"{name} gets no more work of “{job}”: {why_en} "
         "Their answers stay. You can let them go on from the page of people, at this link.",
         link=f"{address}/owner.html?{urlencode({'job': job, 'view': 'people'})}",
     )

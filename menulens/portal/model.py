@@ -268,6 +268,8 @@ class Person:
         Items that they have labeled, called hard or reported.
     held
         Items that may be leased to them; the items' own leases are the truth.
+    kept
+        An owner let them go on; what their answers tell is no reason any more.
     """
 
     id: str
@@ -278,6 +280,7 @@ class Person:
     gold_right: int = 0
     blocked: bool = False
     blocked_reason: str = ""
+    kept: bool = False
     held: frozenset[str] = frozenset()
     gold_given: frozenset[str] = frozenset()
     last_at: str = ""

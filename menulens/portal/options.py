@@ -76,6 +76,9 @@ class JobOptions:
         Share of tasks that are gold items, while there are some unseen.
     gold_min_accuracy, gold_min_seen
         Who has seen ``gold_min_seen`` gold items and is right in fewer than this share gets no more work.
+    least_worth
+        Whose answers tell less than this share of what people's answers tell on average gets no more work, while there
+        are ``max_answers`` others; 0: everybody goes on.
     lease_seconds
         How long an item is kept for a person.
     context_keys
@@ -90,6 +93,7 @@ class JobOptions:
     gold_share: float = 0.05
     gold_min_accuracy: float = 0.7
     gold_min_seen: int = 8
+    least_worth: float = 0.8
     lease_seconds: int = 900
     context_keys: tuple[str, ...] = ()
 

@@ -1,14 +1,14 @@
-"""Learn anew what people's answers are worth, from all answers in the log."""
+"""Learn anew what people's answers are worth, from all answers in the log, and act on it."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from menulens.portal import decisions, keys, log, rebuild, skills
+from menulens.portal import blocking, decisions, keys, log, rebuild, skills
 from menulens.portal.context import Portal
 from menulens.portal.ledger import replay
 from menulens.portal.model import Item, Job
-from menulens.portal.reading import items
+from menulens.portal.reading import items, progress
 from menulens.portal.settling import Skills, judged
 from menulens.portal.table import Update
 
@@ -20,7 +20,7 @@ GROWTH: Final = 1.25
 
 
 def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> int:
-    """Learn anew if enough has come in, and judge the items that people have answered by it.
+    """Learn anew if enough has come in; judge the items that people have answered, and people themselves, by it.
 
     Parameters
     ----------
@@ -32,7 +32,8 @@ def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> i
     Returns
     -------
     int
-        Items that are judged otherwise now: settled with what is known of people, or asked about again.
+        Items and people that are judged otherwise now: settled with what is known of people, or asked about again;
+        asked no more.
     """
     known = portal.table.get(keys.skills(job.name)) or {}
     due = known.get("lines", 0) + 1 if anyway else max(FIRST, known.get("lines", 0) * GROWTH)
@@ -45,6 +46,8 @@ def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> i
     # What the API decides by has fewer digits; here the same.
     rounded = skills.decoded(text)
     changed = sum(_judge(portal, job, it, rounded) for it in items(portal, job) if it.answers)
+    if progress(portal, job).open:
+        changed += blocking.block_who_tell_little(portal, job, rounded)
     # Written last: whoever is killed before has not looked at all items, and the next one does.
     portal.table.write(Update(keys.skills(job.name), set={"lines": ledger.seq}))
     return changed

@@ -119,6 +119,7 @@ function settings(page, open) {
     [t("owner.option.confidence"), percent(options.confidence, 1)],
     [t("owner.option.answers"), options.min_answers === options.max_answers ? number(options.max_answers) : `${options.min_answers}–${options.max_answers}`],
     [t("owner.option.gold"), t("owner.option.gold.what", { share: percent(options.gold_share), least: percent(options.gold_min_accuracy), seen: options.gold_min_seen })],
+    [t("owner.option.worth"), t(options.least_worth ? "owner.option.worth.what" : "owner.option.worth.all", { least: percent(options.least_worth) })],
     [t("owner.option.lines"), number(job.progress.lines)],
     ...Object.entries(job.progress.settlers).map(([who, n]) => [t(`owner.settler.${who}`), number(n)]),
   ];

@@ -42,6 +42,8 @@ function row(page, one) {
 function blockedText(reason) {
   const gold = /^gold: (\d+) of (\d+) right$/.exec(reason);
   if (gold) return t("owner.people.blocked.gold", { right: Number(gold[1]), seen: Number(gold[2]) });
+  const worth = /^worth: (\d+)%$/.exec(reason);
+  if (worth) return t("owner.people.blocked.worth", { share: percent(Number(worth[1]) / 100) });
   return reason === "owner" ? t("owner.people.blocked.owner") : reason.replace(/^owner: /, "");
 }
 

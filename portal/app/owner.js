@@ -13,6 +13,7 @@ import { disputesView, reviewView } from "./owner-review.js";
 import { menuSheet } from "./sheets.js";
 
 const REFRESH = 15_000; // milliseconds between looks at a job that is in view
+const COUNTED_AGAIN = 1_000;
 const REFRESH_SOON = 3_000; // the same while photos are on their way into it
 const VIEWS = { overview, review: reviewView, disputes: disputesView, items: itemsView, gold: goldView, people: peopleView, groups: groupsView, rejects: rejectsView };
 
@@ -115,7 +116,7 @@ async function route() {
       if (mine === shown) showJob(page, VIEWS[view] ? view : "overview");
     }
   } catch (error) {
-    if (mine === shown) failed(error);
+    if (mine === shown) (error.code === "counting" ? counting : failed)(error);
   }
   return undefined;
 }
@@ -153,6 +154,14 @@ function failed(error) {
   if (error instanceof SignInNeededError) return welcome(explain(error));
   return frame(t("owner.title"), h("div.card.stack", {}, h("h1", {}, t("error.title")), h("p", {}, explain(error)),
     h("div.row", {}, button(t("owner.again"), route, { kind: ".primary" }), link({}, t("owner.jobs")))));
+}
+
+/** A large job's figures take several requests: ask again until they are there. */
+function counting(error) {
+  timer = setTimeout(route, COUNTED_AGAIN);
+  const share = Number(/^\d+/.exec(error.message) ?? 0); // "40% of … are counted"
+  frame(t("owner.title"), h("div.card.stack", { role: "status" }, h("h1", {}, t("owner.counting")), h("p", {}, explain(error)),
+    h("progress.meter", { max: 100, value: share, "aria-label": t("owner.counting") })));
 }
 
 function trouble(error) {

@@ -12,7 +12,7 @@ ANSWERS = 400
 
 def should_keep_each_answer_of_a_crowd_once(room: Room) -> None:
     lease_seconds = 15
-    options = JobOptions(min_answers=2, max_answers=4, gold_share=0.0, lease_seconds=lease_seconds)
+    options = JobOptions(min_answers=2, max_answers=4, gold_share=0.0, least_worth=0.0, lease_seconds=lease_seconds)
     job = room.job(items=220, options=options)
     tally = run_crowd(
         room,

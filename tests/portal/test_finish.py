@@ -16,6 +16,7 @@ from menulens.portal.context import Portal
 from menulens.portal.model import Job, JobOptions
 from menulens.portal.refit import refit
 from menulens.portal.table import TableError, Update
+from tests.portal.bus import Bus
 from tests.portal.people import Annotator
 
 ONE = JobOptions(confidence=0.5, min_answers=1, max_answers=1, gold_share=0.0)
@@ -33,20 +34,6 @@ class Waiting:
             raise ClientError({"Error": {"Code": "TaskTimedOut", "Message": "gone"}}, "SendTaskSuccess")
         self.tokens.discard(taskToken)
         self.woken.append((taskToken, json.loads(output)))
-
-
-@dataclass
-class Bus:
-    """An event bus that keeps what it is told."""
-
-    told: list[tuple[str, Any]] = field(default_factory=list)
-
-    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        self.told += [(one["DetailType"], json.loads(one["Detail"])) for one in Entries]
-        return {"FailedEntryCount": 0}
-
-    def of(self, kind: str) -> list[Any]:
-        return [detail for one, detail in self.told if one == kind]
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from benchmarks._portal_room import ANNOTATORS, Room, Session
 from menulens.core import deployed
 from menulens.portal import decisions, log, telling
 from menulens.portal.telling import Teller
+from tests.portal.bus import Bus
 from tests.portal.people import Annotator
 from tests.portal.test_answers import ONE
-from tests.portal.test_finish import Bus
 
 CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 30_000)
 ADDRESS = "https://labels.example.com"

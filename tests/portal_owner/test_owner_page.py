@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from menulens.portal import additions, jobs, work
+from menulens.portal import additions, jobs, keys, owner_desk, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job
+from menulens.portal.table import Update
 from tests.browser.device import DESKTOP, PHONE, SMALL_PHONE, matters
 from tests.browser.engine import AXE, chromium
 
@@ -244,6 +245,44 @@ def should_split_a_group_and_look_after_people(
         page.get_by_role("dialog").get_by_role("button", name="Block").click()
         expect(page.locator(".person .chip")).to_have_text("Blocked")
         assert work.person_of(portal, job.name, "ben").blocked
+
+
+@pytest.mark.parametrize(
+    ("language", "says", "asks"),
+    [
+        (
+            "en",
+            "An answer tells 31% of what the average one does",
+            "tells at least 80% of the average",
+        ),
+        ("ja", "回答から分かること：平均の31%", "回答から分かることが平均の80%以上"),
+    ],
+)
+def should_say_why_somebody_is_asked_no_more_and_what_is_due(
+    browser: Browser, server: page_server.PageServer, portal: Portal, language: str, says: str, asks: str
+) -> None:
+    job = Maker(portal).job(4)
+    work.lease(portal, job, "ben", limit=1, name="Ben")
+    reason = {"blocked": True, "blocked_reason": "worth: 31%"}
+    portal.table.write(Update(keys.person(job.name, "ben"), set=reason, exists=True))
+    with opened(browser, server, f"?job={job.name}&view=people", language=language) as page:
+        expect(page.locator(".person")).to_contain_text(says)
+        page.goto(page.url.replace("view=people", "view=overview"))
+        expect(page.locator("main")).to_contain_text(asks)
+
+
+def should_open_a_large_job_by_itself_once_it_is_counted(
+    browser: Browser, server: page_server.PageServer, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "CHUNK", 2)
+    monkeypatch.setattr(owner_desk, "COUNTING_SECONDS", 0.0)
+    job = Maker(portal).job(5)
+    with opened(browser, server, f"?job={job.name}") as page:
+        expect(page.get_by_role("heading", name="Counting the answers")).to_be_visible()
+        expect(page.get_by_role("progressbar", name="Counting the answers")).to_have_attribute(
+            "value", re.compile("33|67")
+        )
+        expect(page.get_by_role("heading", name="Categories")).to_be_visible(timeout=15_000)
 
 
 def should_add_and_rename_a_category(browser: Browser, server: page_server.PageServer, portal: Portal) -> None:

@@ -57,6 +57,7 @@ def should_be_frozen() -> None:
         ("[portal]", "[portal]\nmin_answers = 6", ("portal", "min_answers", "max_answers (5)")),
         ("[portal]", "[portal]\nmax_answers = 10", ("portal.max_answers", "10", "9")),
         ("[portal]", "[portal]\ngold_share = 0.6", ("portal.gold_share", "0.6", "0.5")),
+        ("[portal]", "[portal]\nleast_worth = 1.0", ("portal.least_worth", "1.0", "less than 1")),
         ("[portal]", "[portal]\ndisplay_pixels = 4000", ("portal.display_pixels", "4000", "1600")),
         ("[portal]", "[portal]\nlease_seconds = 5", ("portal.lease_seconds", "5", "30")),
         ("[portal]", "[portal]\ndomain = 'labels.example.com'", ("portal", "certificate_arn", "both or neither")),

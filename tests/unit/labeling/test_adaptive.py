@@ -14,6 +14,7 @@ from menulens.labeling.adaptive import (
     edge,
     need,
     posteriors,
+    telling_little,
     uniform,
     worth,
 )
@@ -166,3 +167,35 @@ def should_value_people_by_what_they_tell_and_not_by_how_often_they_are_right() 
     assert worth(always_the_largest, priors) == pytest.approx(0.0)
     assert worth(default_skill(3), priors) == pytest.approx(1.0)
     assert worth(swapped, priors) > 1.5
+
+
+WORTHS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.floats(0.0, 2.0), min_size=1)
+
+
+@given(WORTHS, st.floats(0.0, 0.99), st.integers(-2, 9), st.data())
+def should_let_go_only_of_those_who_tell_least(
+    worths: dict[str, float], least: float, spare: int, data: st.DataObject
+) -> None:
+    judged = data.draw(st.sets(st.sampled_from(sorted(worths))))
+    gone = telling_little(worths, judged, least=least, spare=spare)
+    average = math.fsum(worths.values()) / len(worths)
+    assert set(gone) <= judged
+    assert len(gone) <= max(0, spare)
+    assert all(worths[person] < least * average for person in gone)
+    stay = [worths[person] for person in judged - set(gone)]
+    if len(gone) < max(0, spare):
+        assert all(value >= least * average for value in stay)
+    assert max((worths[person] for person in gone), default=0.0) <= min(stay, default=math.inf)
+    assert list(gone.values()) == sorted(gone.values())
+
+
+def should_measure_people_against_all_who_answered_so_that_not_one_after_the_other_goes() -> None:
+    worths = {"expert": 1.5, "careful": 1.3, "average": 1.0, "hasty": 0.6, "guesser": 0.0}
+    gone = telling_little(worths, worths, least=0.75, spare=4)
+    assert list(gone) == ["guesser", "hasty"]
+    assert gone["hasty"] == pytest.approx(0.6 / 0.88)
+    assert telling_little(worths, {"expert", "careful", "average"}, least=0.75, spare=4) == {}
+
+
+def should_let_nobody_go_where_nobody_has_answered() -> None:
+    assert telling_little({}, set(), least=0.9, spare=3) == {}

@@ -93,10 +93,18 @@ def should_take_fewer_labels_than_three_each_for_what_three_and_their_majority_g
 
 def should_send_home_who_tells_nothing_and_need_fewer_labels_then() -> None:
     world = any_world(items=600, kinds={"careful": 4, "guesser": 2, "monotone": 1}, shares=[1, 1, 1, 1], seed=10)
-    everybody, some = ByNeed(world, 0.95).ask(2), ByNeed(world, 0.95, least_worth=0.35).ask(2)
+    everybody, some = (ByNeed(world, 0.95, max_answers=4, least_worth=least).ask(2) for least in (0.0, 0.75))
     assert len(some) < 0.9 * len(everybody)
-    useless = [at for at, name in enumerate(some.workers) if int(name.removeprefix("person-")) >= 4]
-    assert np.isin(some.worker, useless).mean() < 0.25
+    given = np.bincount(some.worker, minlength=7)
+    assert given[4:].max() < 0.4 * given[:4].min()
+
+
+def should_keep_as_many_people_as_an_item_may_need() -> None:
+    world = any_world(items=400, kinds={"careful": 2, "guesser": 3}, shares=[1, 1, 1], seed=11)
+    some = ByNeed(world, 0.9, max_answers=5, least_worth=0.9).ask(2)
+    everybody = ByNeed(world, 0.9, max_answers=5).ask(2)
+    assert np.array_equal(some.label, everybody.label)
+    assert len(some.items) == 400
 
 
 def should_count_an_item_without_a_label_as_wrong() -> None:

@@ -70,6 +70,17 @@ def should_tell_owners_who_was_stopped_and_why() -> None:
     assert f"\n\n{ADDRESS}/owner.html?job=spring&view=people\n" in told.text
 
 
+def should_tell_owners_whose_answers_tell_too_little() -> None:
+    told = mail("AnnotatorBlocked", {"job_name": "spring", "person": "3f1c", "worth": 0.314, "due": 0.75})
+    assert told.to == "owners"
+    assert told.subject == "作業を止めた人がいます / An annotator was stopped: spring"
+    assert "1件の回答から分かることが、メンバーの平均の31%で、基準の75%に届いていません。" in told.text
+    assert (
+        "ben@example.com gets no more work of “spring”: an answer of theirs tells 31% of what one tells here on "
+        "average, and 75% are due. Their answers stay." in told.text
+    )
+
+
 def should_tell_operators_what_failed_and_why() -> None:
     told = mail("Step Functions Execution Status Change", FAILED)
     assert told.to == "operators"
