@@ -108,7 +108,7 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
     it = None if entry is None else Item.from_json(entry)
     if it is None or who.id not in it.leases:
         raise _RefusedError("no-item", "There is no such task for you.")
-    if person.blocked:
+    if not person.may_answer:
         raise _RefusedError("blocked", "You get no more work of this job; ask its owner.")
     before = _before(it, who.id, sent)
     now = portal.clock()
@@ -163,7 +163,7 @@ def _blocked(job: Job, person: Person, it: Item, before: Answer | None, answer: 
     """Return why a person gets no more work after this answer; empty if they do."""
     seen, right = _gold_sum(person, it, before, answer)
     options = job.options
-    if it.gold is None or seen < options.gold_min_seen or right >= options.gold_min_accuracy * seen:
+    if person.blocked or it.gold is None or seen < options.gold_min_seen or right >= options.gold_min_accuracy * seen:
         return ""
     return f"gold: {right} of {seen} right"
 

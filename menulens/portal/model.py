@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self
 
+from menulens.core import keys
 from menulens.portal.options import MOST_ANSWERS, Category, InputPart, JobOptions, PortalError, Texts, plain
 from menulens.portal.options import known as read_known
 
@@ -284,6 +285,11 @@ class Person:
     held: frozenset[str] = frozenset()
     gold_given: frozenset[str] = frozenset()
     last_at: str = ""
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether answers to what they have count; who only tells little gets nothing new, and may finish that."""
+        return not self.blocked or self.blocked_reason.startswith(f"{keys.WORTH}:")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks._portal_room import CATEGORIES, Room
 from menulens.labeling import adaptive
-from menulens.portal import blocking, keys, log, rebuild, verify, work
+from menulens.portal import blocking, decisions, jobs, keys, log, rebuild, verify, work
 from menulens.portal.model import Job, JobOptions
 from menulens.portal.refit import refit
 from menulens.portal.sealing import seal_all
@@ -92,6 +92,23 @@ def should_let_go_only_whom_it_knows_and_can_spare(
     assert blocking.block_who_tell_little(room.portal, job, found) == len(gone)
     assert set(blocked(room, job)) == gone
     assert blocking.block_who_tell_little(room.portal, job, found) == 0, "once"
+
+
+@pytest.mark.parametrize("golden", [False, True])
+def should_take_what_somebody_has_answered_offline_who_is_asked_no_more(room: Room, golden: bool) -> None:
+    job = room.job(items=2, options=replace(ASKED_TWICE, gold_share=float(golden), gold_min_seen=1))
+    for item in range(golden):
+        decisions.set_gold(room.portal, job.name, f"{item:07d}", by="owner", label=2)
+    found = crowd(room, job, {"a": 50, "b": 50, "c": 50, "presser-1": 50})
+    presser = Annotator(room, job.name, id="presser-1")
+    [it] = presser.lease(1)
+    assert blocking.block_who_tell_little(room.portal, job, found) == 1
+    assert presser.lease(1) == []
+    assert (it.gold is not None) == golden
+    assert presser.say(it.id, 0).status == "accepted"
+    blocking.block(room.portal, job, "presser-1", "presses one button")
+    [other] = [one.id for one in jobs.items(room.portal, job) if one.id != it.id]
+    assert presser.say(other, 0).code == "no-item"
 
 
 def should_not_stop_whom_an_owner_lets_go_on_at_that_moment(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
