@@ -111,6 +111,14 @@ def should_take_what_somebody_has_answered_offline_who_is_asked_no_more(room: Ro
     assert presser.say(other, 0).code == "no-item"
 
 
+def should_let_go_another_where_an_owner_keeps_one(room: Room) -> None:
+    job = room.job(items=2, options=replace(ASKED_TWICE, max_answers=4))
+    found = crowd(room, job, {"a": 50, "b": 50, "c": 50, "presser-1": 50, "presser-2": 50})
+    blocking.unblock(room.portal, job, "presser-1")
+    assert blocking.block_who_tell_little(room.portal, job, found) == 1
+    assert set(blocked(room, job)) == {"presser-2"}
+
+
 def should_not_stop_whom_an_owner_lets_go_on_at_that_moment(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     job = room.job(items=2, options=ASKED_TWICE)
     found = crowd(room, job, {"a": 50, "b": 50, "c": 50, "presser-1": 50})
