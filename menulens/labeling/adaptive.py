@@ -6,20 +6,24 @@ Standard library alone: this runs in the function that takes an annotator's answ
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 DEFAULT_ACCURACY: Final = 0.8
 """What is thought of a person before the first refit: right four times in five, the errors spread evenly."""
 
+DEFAULT_WEIGHT: Final = 8.0
+"""Answers that this belief is worth beside a person's own."""
+
 LEAST: Final = 1e-6
 """No probability is less: one answer that nobody thought possible must not outweigh any number of others."""
 
 MOST_ANSWERS: Final = 9
 
-JUDGED_AFTER: Final = 30
-"""Answers after which a person's worth counts as known: they outweigh by then what is thought of everybody at first."""
+JUDGED_AFTER: Final = 20
+"""Answers to items that others answered as well, after which a person may be judged. One that nobody else gave shows
+nothing of who gave it."""
 
 Skill = Sequence[Sequence[float]]
 """A person's confusion matrix: row the true category, column the answer; a row sums to 1."""
@@ -176,29 +180,37 @@ def worth(skill: Skill, priors: Sequence[float]) -> float:
 
 
 def telling_little(
-    worths: Mapping[str, float], judged: Collection[str], *, least: float, spare: int
+    worths: Mapping[str, float], compared: Mapping[str, int], *, least: float, spare: int
 ) -> dict[str, float]:
     """Return who need be asked no more, since others' answers tell more, with their share of the average; least first.
 
-    Whoever comes by costs a label. The fewer of them come from people who tell little, the fewer are needed.
+    Whoever comes by costs a label. The fewer of them come from people who tell little, the fewer are needed. What is
+    thought of everybody at first is still in a worth that is known of few answers; here it counts as what people tell
+    on average (empirical Bayes), so that nobody is let go of for being new.
 
     Parameters
     ----------
     worths
         How much everybody's answers tell who has given some, asked still or not, as ``worth`` says. The average is
         over all of them: when the weakest go, the next weakest are not measured against fewer.
-    judged
-        Who may go: people who are still asked, and have answered often enough for their worth to be known.
+    compared
+        Who may go: of the people who are still asked, how many of their answers are to items that others answered,
+        too. Fewer than ``JUDGED_AFTER`` show too little.
     least
         Who tells less than this share of the average goes.
     spare
         So many may go at most.
     """
-    if not worths:
+    average = math.fsum(worths.values()) / len(worths) if worths else 0.0
+    if not average:
         return {}
-    average = math.fsum(worths.values()) / len(worths)
-    found = sorted((worths[person], person) for person in judged if worths[person] < least * average)
-    return {person: worth / average for worth, person in found[: max(0, spare)]}
+    found = []
+    for person, answers in compared.items():
+        supposed = DEFAULT_WEIGHT / (DEFAULT_WEIGHT + answers)
+        tells = worths[person] + supposed * (average - 1.0)
+        if answers >= JUDGED_AFTER and tells < least * average:
+            found.append((tells / average, person))
+    return {person: share for share, person in sorted(found)[: max(0, spare)]}
 
 
 def edge(beliefs: Sequence[float], skill: Skill | None = None) -> float:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from menulens.labeling.adaptive import DEFAULT_ACCURACY, LEAST, ConsensusError, Skill
+from menulens.labeling.adaptive import DEFAULT_ACCURACY, DEFAULT_WEIGHT, LEAST, ConsensusError, Skill
 
 Array = np.ndarray[Any, Any]
 
@@ -143,7 +143,7 @@ class Prior:
     """
 
     accuracy: float = DEFAULT_ACCURACY
-    accuracy_weight: float = 8.0
+    accuracy_weight: float = DEFAULT_WEIGHT
     row_weight: float = 20.0
     crowd_weight: float = 20.0
     category_weight: float = 1.0

@@ -7,6 +7,7 @@ comes to that pair gets the same answer, so that two ways are compared on the sa
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -205,7 +206,6 @@ class ByNeed:
     hand: int = 5
     least_worth: float = 0.0
     _told: list[dict[str, int]] = field(default_factory=list)
-    _given: dict[str, int] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
     _open: set[int] = field(default_factory=set)
     _skills: Mapping[str, adaptive.Skill] = field(default_factory=dict)
@@ -221,7 +221,7 @@ class ByNeed:
         self._told, self._open = [{} for _ in range(items)], set(range(items))
         self._skills, self._priors = {}, adaptive.uniform(categories)
         self._hands = {_name(person): [] for person in range(people)}
-        self._given, self._asked = dict.fromkeys(self._hands, 0), set(self._hands)
+        self._asked = set(self._hands)
         self._fill_queue()
         generator, paces = np.random.default_rng(seed), self.world.paces
         asked, idle, due = 0, 0, float(self.first)
@@ -232,7 +232,6 @@ class ByNeed:
             if item is None:
                 continue
             self._told[item][_name(person)] = int(self.world.answers[item, person])
-            self._given[_name(person)] += 1
             asked += 1
             if self._settled(item):
                 self._open.discard(item)
@@ -310,9 +309,10 @@ class ByNeed:
 
     def _send_home(self) -> None:
         worths = {name: adaptive.worth(skill, self._priors) for name, skill in self._skills.items()}
-        judged = [name for name in self._asked if self._given[name] >= adaptive.JUDGED_AFTER]
+        compared = Counter(name for told in self._told if len(told) > 1 for name in told)
         spare = len(self._asked) - self.max_answers
-        for name in adaptive.telling_little(worths, judged, least=self.least_worth, spare=spare):
+        asked = {name: compared[name] for name in self._asked & worths.keys()}
+        for name in adaptive.telling_little(worths, asked, least=self.least_worth, spare=spare):
             self._asked.discard(name)
             self._hands[name] = []
 

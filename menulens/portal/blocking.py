@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from menulens.core import keys as names
@@ -45,19 +46,25 @@ def unblock(portal: Portal, job: Job, person_id: str) -> Person:
     return work.person_of(portal, job.name, person_id)
 
 
-def block_who_tell_little(portal: Portal, job: Job, found: Skills) -> int:
+def block_who_tell_little(portal: Portal, job: Job, found: Skills, compared: Mapping[str, int]) -> int:
     """Block people whose answers tell little beside the others', as the job's options say; return how many.
 
-    Whom an owner let go on is left alone, and so is who has given few answers: little is known of them. Never so many
-    are blocked that an item could no longer get all the answers it may need.
+    Whom an owner let go on is left alone, and so is of whom little is known. Never so many are blocked that an item
+    could no longer get all the answers it may need.
+
+    Parameters
+    ----------
+    found
+        What people's answers are worth.
+    compared
+        How many of each person's labels there is something to compare with.
     """
     priors = found.priors_of(len(job.categories))
     worths = {person: adaptive.worth(skill, priors) for person, skill in found.people.items()}
     asked = [one for one in work.people(portal, job.name) if one.answered and not one.blocked]
-    judged = [one.id for one in asked if one.answered >= adaptive.JUDGED_AFTER and one.id in worths and not one.kept]
-    little = adaptive.telling_little(
-        worths, judged, least=job.options.least_worth, spare=len(asked) - job.options.max_answers
-    )
+    judged = {one.id: compared.get(one.id, 0) for one in asked if one.id in worths and not one.kept}
+    spare = len(asked) - job.options.max_answers
+    little = adaptive.telling_little(worths, judged, least=job.options.least_worth, spare=spare)
     return sum(_block_for(portal, job, person, share) for person, share in little.items())
 
 

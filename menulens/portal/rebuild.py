@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -102,6 +103,16 @@ def consensus(ledger: Ledger) -> tuple[Skills, dict[str, tuple[int, float]]]:
     found = dawid_skene_with_prior(Answers.of(triples), len(ledger.categories), gold=known)
     believed = zip(found.items, found.labels.tolist(), found.confidence.tolist(), strict=True)
     return Skills(found.skills(), tuple(found.priors.tolist())), {name: (label, sure) for name, label, sure in believed}
+
+
+def compared(ledger: Ledger) -> Counter[str]:
+    """Return how many of each person's labels there is something to compare with: another's, or what is known."""
+    found: Counter[str] = Counter()
+    for told in ledger.items.values():
+        labels = told.labels()
+        if len(labels) > 1 or told.gold is not None:
+            found.update(labels.keys())
+    return found
 
 
 def with_keys(raw: bytes, added: Mapping[str, Any], attribute: str) -> bytes:

@@ -47,7 +47,7 @@ def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> i
     rounded = skills.decoded(text)
     changed = sum(_judge(portal, job, it, rounded) for it in items(portal, job) if it.answers)
     if progress(portal, job).open:
-        changed += blocking.block_who_tell_little(portal, job, rounded)
+        changed += blocking.block_who_tell_little(portal, job, rounded, rebuild.compared(ledger))
     # Written last: whoever is killed before has not looked at all items, and the next one does.
     portal.table.write(Update(keys.skills(job.name), set={"lines": ledger.seq}))
     return changed
