@@ -18,8 +18,8 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from aws_cdk import aws_lambda as lambda_
@@ -45,8 +45,9 @@ class PackagingError(Exception):
     """Code that can't be deployed as it stands; the message names the file and what it needs."""
 
 
-def lambda_code(step: str, settings: Settings, beside: Mapping[str, Path] | None = None) -> lambda_.AssetCode:
-    """Return the code of a step's function.
+@contextmanager
+def lambda_code(step: str, settings: Settings, beside: Mapping[str, Path] | None = None) -> Iterator[lambda_.AssetCode]:
+    """Give the code of a step's function, for as long as the function is made: CDK copies what it takes.
 
     Parameters
     ----------
@@ -62,13 +63,12 @@ def lambda_code(step: str, settings: Settings, beside: Mapping[str, Path] | None
     PackagingError
         If the handler imports what an asset may not hold.
     """
-    folder = tempfile.mkdtemp(prefix=f"{step}-", dir=_workshop().name)
-    assemble_lambda(step, settings, Path(folder), wheels.HERE if settings.environment == LOCAL else wheels.GRAVITON)
-    for name, place in (beside or {}).items():
-        shutil.copytree(place, Path(folder) / name)
-    # CDK copies the folder when the function takes the code, and names the asset by a hash of what is in it.
-    code: lambda_.AssetCode = lambda_.Code.from_asset(folder)
-    return code
+    with tempfile.TemporaryDirectory(prefix=f"menulens-{step}-") as folder:
+        assemble_lambda(step, settings, Path(folder), wheels.HERE if settings.environment == LOCAL else wheels.GRAVITON)
+        for name, place in (beside or {}).items():
+            shutil.copytree(place, Path(folder) / name)
+        # The asset is named by a hash of what is in it, whatever the folder's name.
+        yield lambda_.Code.from_asset(folder)
 
 
 def training_source(scope: Construct, construct_id: str) -> s3_assets.Asset:
@@ -85,12 +85,6 @@ def page_version() -> str:
     for file in sorted(path for path in PAGE.rglob("*") if path.is_file()):
         found.update(f"{file.relative_to(PAGE).as_posix()}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()[:12]
-
-
-@cache
-def _workshop() -> tempfile.TemporaryDirectory[str]:
-    """Return the folder that assets are assembled in; it goes when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="menulens-assets-")
 
 
 def assemble_lambda(step: str, settings: Settings, folder: Path, target: wheels.Target = wheels.HERE) -> None:

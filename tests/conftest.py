@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 from menulens.local.cloud_state import CloudState
 from menulens.local.hosting import free_port
 from menulens.local.lifecycle import start_server, stop
+from tests.end_to_end.deployed import site  # noqa: F401  # one deployed cloud for all who need it
 
 hypothesis.settings.register_profile("usual", max_examples=50)
 hypothesis.settings.load_profile("usual")
@@ -28,6 +29,7 @@ def bare_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudState]
         yield state
     finally:
         stop(state)
+        state.clear()
 
 
 @pytest.fixture(scope="session")

@@ -50,9 +50,15 @@ class OptMl:
         """Folder of the submitted program."""
         return self.base / "code"
 
+    @property
+    def scratch(self) -> Path:
+        """Folder of temporary files: a container's own ``/tmp``, which goes with the container."""
+        return self.base.parents[1] / "tmp"
+
     def create(self) -> None:
         """Make every folder."""
         for folder in (
+            self.scratch,
             self.config,
             self.data,
             self.model,

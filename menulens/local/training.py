@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,6 +140,7 @@ class TrainingJob(Job):
         env = {
             **config.child_environment(),
             **environment(self.opt_ml, self.request, self.arn, program, config.region),
+            "TMPDIR": str(self.opt_ml.scratch),
             **self.request.get("Environment", {}),
         }
         command = [str(config.training_python), program, *arguments(own)]
@@ -154,6 +156,7 @@ class TrainingJob(Job):
                 pipe_fault = self._watch(child, pipes, started)
             finally:
                 child.stop(config.stop_grace)
+                shutil.rmtree(self.opt_ml.scratch, ignore_errors=True)
         finally:
             pipes.stop()
             ended = time.time()

@@ -197,23 +197,24 @@ class Function(Construct):
         )
         for found, reason in (acknowledged or {}).items():
             acknowledge(self.role, reason, found)
-        self.function = lambda_.Function(
-            self,
-            "Function",
-            function_name=name,
-            code=packaging.lambda_code(step, settings, beside),
-            handler=packaging.HANDLER,
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
-            role=self.role.without_policy_updates(),
-            log_group=log_group,
-            logging_format=lambda_.LoggingFormat.JSON,
-            tracing=lambda_.Tracing.ACTIVE,
-            timeout=timeout or Duration.minutes(1),
-            memory_size=memory_mb,
-            environment={"ENVIRONMENT": settings.environment, **(environment or {})},
-            **({} if storage_mb is None else {"ephemeral_storage_size": Size.mebibytes(storage_mb)}),
-        )
+        with packaging.lambda_code(step, settings, beside) as code:
+            self.function = lambda_.Function(
+                self,
+                "Function",
+                function_name=name,
+                code=code,
+                handler=packaging.HANDLER,
+                runtime=lambda_.Runtime.PYTHON_3_13,
+                architecture=lambda_.Architecture.ARM_64,
+                role=self.role.without_policy_updates(),
+                log_group=log_group,
+                logging_format=lambda_.LoggingFormat.JSON,
+                tracing=lambda_.Tracing.ACTIVE,
+                timeout=timeout or Duration.minutes(1),
+                memory_size=memory_mb,
+                environment={"ENVIRONMENT": settings.environment, **(environment or {})},
+                **({} if storage_mb is None else {"ephemeral_storage_size": Size.mebibytes(storage_mb)}),
+            )
         acknowledge(
             self.function,
             "Python 3.13 is the newest that the project is tested on (requires-python).",

@@ -16,7 +16,6 @@ from tests.browser.contract_server import ContractServer
 from tests.browser.desks import CloudDesk, ContractDesk, Desk, Photo
 from tests.browser.device import Device, device
 from tests.browser.engine import chromium
-from tests.end_to_end.conftest import site  # noqa: F401  # a fixture
 
 expect.set_options(timeout=20_000)  # a busy machine is slow, and what takes long is measured by tests of its own
 MENUS = ("まぐろ丼 味噌汁付き", "季節のパフェ", "ほうじ茶ラテ")

@@ -11,6 +11,7 @@ import pytest
 import app as deployable
 from menulens.core import names
 from menulens.settings import Settings, settings_of
+from tests.tools.apps import UNSTAGED
 from tests.tools.lint_templates import definitions, resolved
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,9 +19,9 @@ Template = dict[str, Any]
 Find = Callable[[str, str], Template]
 
 
-def synthesized(settings: Settings, folder: Path, **context: str) -> Path:
+def synthesized(settings: Settings, folder: Path, *, staged: bool = False, **context: str) -> Path:
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
-    application = cdk.App(outdir=str(folder), context={**flags, **context})
+    application = cdk.App(outdir=str(folder), context={**flags, **({} if staged else UNSTAGED), **context})
     deployable.build(application, settings)
     application.synth()
     return folder
@@ -47,7 +48,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The app for an account, with a domain of its own."""
     values = settings_of("production").model_dump(mode="json")
     values["portal"] |= {"domain": "labels.example.com", "certificate_arn": CERTIFICATE}
-    return synthesized(Settings.model_validate(values), tmp_path_factory.mktemp("production"))
+    return synthesized(Settings.model_validate(values), tmp_path_factory.mktemp("production"), staged=True)
 
 
 def templates_in(folder: Path) -> dict[str, Template]:

@@ -14,6 +14,7 @@ from stacks.serving_stack import ServingStack
 from stacks.similarity_stack import SimilarityStack
 from stacks.steps.base import Inputs, in_region
 from stacks.training_stack import TrainingStack
+from tests.tools.apps import UNSTAGED
 
 ROOT = Path(__file__).resolve().parents[2]
 Kind = Literal["small", "large"]
@@ -33,7 +34,8 @@ def any_settings(kind: Kind) -> Settings:
 @cache
 def templates(kind: Kind) -> dict[Stack, dict[str, Any]]:
     """Return the template of each stack."""
-    app = cdk.App(context={"@aws-cdk/aws-iam:minimizePolicies": True, "@aws-cdk/core:stackRelativeExports": True})
+    flags = {"@aws-cdk/aws-iam:minimizePolicies": True, "@aws-cdk/core:stackRelativeExports": True}
+    app = cdk.App(context={**flags, **UNSTAGED})
     settings = any_settings(kind)
     inputs = Inputs(cdk.Stack(app, "inputs", env=in_region(settings)), "Inputs", settings=settings)
     training = TrainingStack(app, "training", settings=settings, inputs=inputs)

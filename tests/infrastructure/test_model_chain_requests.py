@@ -12,6 +12,7 @@ from stacks.steps.scaling import Scaling
 from stacks.steps.serving import EndpointRequests
 from tests.infrastructure.model_chain import Kind, Stack, any_settings, templates
 from tests.infrastructure.rendering import definition, resolved, states
+from tests.tools.apps import app_of_templates
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/menulens-test-classifier/3"
 SERVED = {
@@ -144,7 +145,7 @@ def should_change_the_endpoint_blue_green_and_go_back_when_an_alarm_rings() -> N
 def should_try_one_instance_first_where_it_is_known_to_be_one_of_many() -> None:
     def updated(least: int, most: int) -> dict[str, Any]:
         serving = any_settings("small").serving.model_copy(update={"min_instances": least, "max_instances": most})
-        stack = cdk.Stack(cdk.App(), "any")
+        stack = cdk.Stack(app_of_templates(), "any")
         settings = any_settings("small").model_copy(update={"serving": serving})
         role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111122223333:role/any")
         asked = EndpointRequests(

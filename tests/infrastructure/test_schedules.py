@@ -15,6 +15,7 @@ from menulens.settings import Settings, load_settings
 from stacks.operations_stack import OperationsStack
 from stacks.steps.base import in_region, machine_arn
 from stacks.steps.news import News
+from tests.tools.apps import app_of_templates
 from tests.tools.lint_templates import resolved
 
 TOPIC = "arn:aws:sns:us-east-1:111122223333:"
@@ -26,7 +27,7 @@ def synthesized(**operations: Any) -> list[dict[str, Any]]:
     values = load_settings(ROOT / "config" / "local.toml").model_dump(mode="json")
     values["operations"] |= operations
     settings = Settings.model_validate(values)
-    app = cdk.App()
+    app = app_of_templates()
     given = cdk.Stack(app, "given", env=in_region(settings))
     machines: dict[names.Machine, sfn.IStateMachine] = {
         name: sfn.StateMachine.from_state_machine_arn(given, name, machine_arn(settings, name))

@@ -12,6 +12,7 @@ from aws_cdk.assertions import Template
 from menulens.settings import Settings, load_settings
 from stacks.steps.base import in_region
 from stacks.workforce_stack import WorkforceStack
+from tests.tools.apps import app_of_templates
 from tests.tools.lint_templates import resolved
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ def any_settings(**labeling: Any) -> Settings:
 
 
 def synthesized(settings: Settings) -> dict[str, Any]:
-    app = cdk.App()
+    app = app_of_templates()
     key = kms.Key(cdk.Stack(app, "keys", env=in_region(settings)), "Key")
     stack = WorkforceStack(app, "workforce", settings=settings, key=key, address=ADDRESS, sign_in=SIGN_IN)
     template = Template.from_stack(stack).to_json()

@@ -132,6 +132,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         yield Room(state, record.port, f"http://127.0.0.1:{record.labeling_port}")
     finally:
         stop(state)
+        state.clear()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

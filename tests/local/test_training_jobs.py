@@ -185,6 +185,15 @@ def should_see_a_killed_program_as_failed(training: Training, cloud: Room) -> No
     assert "SIGKILL" in job["FailureReason"]
 
 
+def should_take_away_the_temporary_files_of_a_killed_program(training: Training, cloud: Room) -> None:
+    name = training.start("import tempfile\ntempfile.mkstemp(prefix='left-')\n" + SLEEPER)
+    pid = _pid(cloud, name)
+    (made,) = cloud.state.folder.rglob("left-*")
+    os.kill(pid, signal.SIGKILL)
+    training.ended(name)
+    assert not made.exists()
+
+
 def should_end_a_job_that_runs_too_long(training: Training) -> None:
     name = training.start(SLEEPER, StoppingCondition={"MaxRuntimeInSeconds": 1})
     job = training.ended(name)

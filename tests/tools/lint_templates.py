@@ -89,7 +89,16 @@ def lint_state_machine(definition: Path) -> list[str]:
 def synthesize(folder: Path) -> None:
     """Synthesize every stack; cdk-nag's findings end it."""
     subprocess.run(
-        [NPM_BIN / "cdk", "synth", "--quiet", "--context", "environment=local", "--output", str(folder)],
+        [
+            NPM_BIN / "cdk",
+            "synth",
+            "--quiet",
+            "--no-staging",
+            "--context",
+            "environment=local",
+            "--output",
+            str(folder),
+        ],
         cwd=ROOT,
         check=True,
     )

@@ -35,6 +35,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
     yield get
     stop(state)
+    state.clear()
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from stacks.labeling_stack import LabelingStack
 from stacks.steps.base import Inputs
 from tests.contract.machines.test_labeling_choices import TEAM, Choose
 from tests.contract.machines.test_labeling_choices import choose as choose  # noqa: PLC0414
+from tests.tools.apps import app_of_templates
 from tests.tools.lint_templates import resolved
 
 Client = Callable[[str], Any]
@@ -84,7 +85,7 @@ class Clean:
         self.settings = settings_of("local")
         self.states, self.lambdas, self.s3 = client("stepfunctions"), client("lambda"), client("s3")
         self.storage = Storage(self.s3)
-        app = cdk.App()
+        app = app_of_templates()
         checks = cdk.Stack(app, "inputs")
         inputs = Inputs(checks, "Inputs", settings=self.settings)
         stack = LabelingStack(app, "labeling", settings=self.settings, inputs=inputs, team_arn=TEAM)

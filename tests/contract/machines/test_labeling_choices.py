@@ -31,6 +31,7 @@ from tests.contract.machines.test_labeling import (
     start_job,
     wait_until_ended,
 )
+from tests.tools.apps import app_of_templates
 from tests.tools.lint_templates import resolved
 
 Client = Callable[[str], Any]
@@ -40,7 +41,7 @@ TEAM = "arn:aws:sagemaker:us-east-1:123456789012:workteam/private-crowd/annotato
 
 @cache
 def definition(machine: names.Machine, team: str | None = TEAM) -> dict[str, Any]:
-    app = cdk.App()
+    app = app_of_templates()
     settings = settings_of("local")
     checks = Inputs(cdk.Stack(app, "inputs"), "Inputs", settings=settings)
     template = Template.from_stack(LabelingStack(app, "labeling", settings=settings, inputs=checks, team_arn=team))

@@ -49,7 +49,7 @@ class OptMl:
 
     def __init__(self, folder: Path, backbone: Path, **hyperparameters: object) -> None:
         self.folder = folder
-        for part in ("input/data", "input/config", "model", "output/data"):
+        for part in ("input/data", "input/config", "model", "output/data", "tmp"):
             (folder / part).mkdir(parents=True)
         (folder / "input/data/backbone").symlink_to(backbone)
         values: dict[str, object] = {
@@ -93,6 +93,7 @@ class OptMl:
             **{key: value for key, value in os.environ.items() if not key.startswith("SM_")},
             "SAGEMAKER_BASE_DIR": str(self.folder),
             "PYTHONPATH": str(REPOSITORY),
+            "TMPDIR": str(self.folder / "tmp"),  # a container's own; a job that is told to stop leaves files there
         }
         return subprocess.Popen(
             [sys.executable, str(REPOSITORY / "training_src/train.py")],

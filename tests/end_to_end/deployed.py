@@ -1,4 +1,4 @@
-"""One local cloud for all end-to-end tests, deployed by the command that the README names."""
+"""One local cloud for all tests that need a deployed one, brought up by the command that the README names."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         down = run_menulens(state, "local", "down")
     assert down.returncode == 0, down.stderr
     _nothing_is_left(state, [description["endpoint_url"], description["labeling_url"]])
+    CloudState(state).clear()
 
 
 def _write_settings(folder: Path) -> None:
