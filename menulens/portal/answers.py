@@ -116,7 +116,7 @@ def _attempt(portal: Portal, job: Job, who: Who, sent: Answer) -> Result | None:
     after = freed(it, judged(it.with_(answers={**it.answers, who.id: answer}), job, skills_.current(portal, job.name)))
     blocked = _blocked(job, person, it, before, answer)
     gold = _gold_sum(person, it, before, answer)
-    told_of = [blocking.told(job, who.id, blocked, now=now, gold=gold)] if blocked else []
+    told_of = blocking.told(job, who.id, blocked, now=now, gold=gold) if blocked else ()
     try:
         portal.table.transact(
             [

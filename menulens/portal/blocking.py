@@ -11,9 +11,11 @@ from menulens.portal import entries, keys, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job, Person, PortalError
 from menulens.portal.settling import Skills
-from menulens.portal.table import ConditionError, Put, Update
+from menulens.portal.table import ConditionError, Update, Write
 
 BY_OWNER = "owner"
+CHANGED_AT = "changed_at"
+"""When somebody was last blocked or let go on: what is known of people is to be looked at again."""
 
 
 def block(portal: Portal, job: Job, person_id: str, reason: str = "") -> Person:
@@ -78,7 +80,7 @@ def _block_for(portal: Portal, job: Job, person_id: str, share: float) -> bool:
         exists=True,
     )
     try:
-        portal.table.transact([changed, told(job, person_id, reason, now=portal.clock(), worth=share)])
+        portal.table.transact([changed, *told(job, person_id, reason, now=portal.clock(), worth=share)])
     except ConditionError:
         return False
     work.release_all(portal, job, person_id)
@@ -93,8 +95,8 @@ def told(
     now: float,
     gold: tuple[int, int] | None = None,
     worth: float | None = None,
-) -> Put:
-    """Return the write that tells the log of a block, or, without a reason, of its end.
+) -> tuple[Write, ...]:
+    """Return the writes that tell the log, and the next refit, of a block, or, without a reason, of its end.
 
     Parameters
     ----------
@@ -110,12 +112,12 @@ def told(
         body["gold"] = {names.SEEN: seen, names.ACCURACY: round(right / seen, 4), names.DUE: due}
     if worth is not None:
         body["worth"] = {names.WORTH: round(worth, 4), names.DUE: job.options.least_worth}
-    return entries.waiting(job.name, "person", body, now=now)
+    return entries.waiting(job.name, "person", body, now=now), Update(keys.skills(job.name), set={CHANGED_AT: now})
 
 
 def _change(portal: Portal, job: Job, person_id: str, change: dict[str, Any], reason: str) -> None:
     person = Update(keys.person(job.name, person_id), set=change, exists=True)
     try:
-        portal.table.transact([person, told(job, person_id, reason, now=portal.clock())])
+        portal.table.transact([person, *told(job, person_id, reason, now=portal.clock())])
     except ConditionError:
         raise PortalError("no-person", f"{job.name} knows no such person.", 404) from None

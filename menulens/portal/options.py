@@ -69,7 +69,8 @@ class JobOptions:
     min_answers, max_answers
         How many people are asked at least and at most, 1 to 9.
     team
-        How many people there are to ask; 0: nobody knows. An item that so many have had is asked about no more.
+        How many people there are to ask; 0: nobody knows. An item that all have had who may still answer is asked about
+        no more.
     hard_answers
         "Hard to say" from so many people sends an item to review.
     gold_share

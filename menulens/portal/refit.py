@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
 
-from menulens.portal import blocking, decisions, keys, log, rebuild, skills
+from menulens.portal import blocking, decisions, keys, log, rebuild, skills, work
 from menulens.portal.context import Portal
 from menulens.portal.ledger import replay
 from menulens.portal.model import Item, Job
@@ -20,7 +22,7 @@ GROWTH: Final = 1.25
 
 
 def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> int:
-    """Learn anew if enough has come in; judge the items that people have answered, and people themselves, by it.
+    """Learn anew if enough has come in or somebody is asked no more, or again; judge answered items and people by it.
 
     Parameters
     ----------
@@ -35,13 +37,15 @@ def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> i
         Items and people that are judged otherwise now: settled with what is known of people, or asked about again;
         asked no more.
     """
-    known = portal.table.get(keys.skills(job.name)) or {}
+    known, now = portal.table.get(keys.skills(job.name)) or {}, portal.clock()
     due = known.get("lines", 0) + 1 if anyway else max(FIRST, known.get("lines", 0) * GROWTH)
-    if last_seq < due:
+    if last_seq < due and not _others_are_asked(known, now):
         return 0
+    everybody = work.people(portal, job.name)
+    gone = frozenset(one.id for one in everybody if one.blocked)
     ledger = replay(job.name, log.lines(portal, job.name), portal.storage.read_bytes)
     found, _ = rebuild.consensus(ledger)
-    text = skills.encoded(found)
+    text = skills.encoded(replace(found, met=len(everybody), gone=gone))
     portal.table.write(Update(keys.skills(job.name), set={"skills": text}))
     # What the API decides by has fewer digits; here the same.
     rounded = skills.decoded(text)
@@ -49,8 +53,20 @@ def refit(portal: Portal, job: Job, last_seq: int, *, anyway: bool = False) -> i
     if progress(portal, job).open:
         changed += blocking.block_who_tell_little(portal, job, rounded, rebuild.compared(ledger))
     # Written last: whoever is killed before has not looked at all items, and the next one does.
-    portal.table.write(Update(keys.skills(job.name), set={"lines": ledger.seq}))
+    portal.table.write(Update(keys.skills(job.name), set={"lines": ledger.seq, "looked_at": now}))
     return changed
+
+
+def _others_are_asked(known: Mapping[str, Any], now: float) -> bool:
+    """Return whether somebody was blocked or let go on since the last look.
+
+    One look follows at once, and one when no answer can be judged any more by what was known before.
+    """
+    if blocking.CHANGED_AT not in known:
+        return False
+    changed, looked = float(known[blocking.CHANGED_AT]), float(known.get("looked_at", 0.0))
+    over = changed + 2 * skills.FRESH_SECONDS
+    return looked <= changed or looked <= over <= now
 
 
 def _judge(portal: Portal, job: Job, it: Item, found: Skills) -> bool:

@@ -17,7 +17,7 @@ SKIPPED: Final = "skipped"
 
 @dataclass(frozen=True, slots=True)
 class Skills:
-    """What people's answers were worth when last looked at.
+    """What was known of people when last looked at: what their answers are worth, and who is still asked.
 
     Attributes
     ----------
@@ -25,10 +25,16 @@ class Skills:
         Person to confusion matrix [K][K]: row the true category, column the answer. Unknown people get a default.
     priors
         Share of each category; empty: all alike.
+    met
+        How many people have had work of the job.
+    gone
+        Who of them gets no more.
     """
 
     people: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     priors: tuple[float, ...] = ()
+    met: int = 0
+    gone: frozenset[str] = frozenset()
 
     def priors_of(self, categories: int) -> list[float]:
         """Return the priors of so many categories; one added since counts as an average one."""
@@ -39,6 +45,10 @@ class Skills:
         full = known + [average] * (categories - len(known))
         total = sum(full)
         return [one / total for one in full]
+
+    def nobody_is_left(self, it: Item, team: int) -> bool:
+        """Return whether each of a team of so many has answered an item or is asked no more; 0: nobody knows."""
+        return team > 0 and max(team, self.met) <= len(self.gone.union(it.answers))
 
 
 def wanted(it: Item, options: JobOptions) -> int:
@@ -80,7 +90,7 @@ def _outcome(it: Item, job: Job, skills: Skills) -> tuple[ItemState, str, int | 
         return "review", HARD, label, posterior
     if decision.sure:
         return "settled", "", label, posterior
-    everyone = 0 < options.team <= len(it.answers)
+    everyone = skills.nobody_is_left(it, options.team)
     if everyone and not labels and not hard:
         return "review", SKIPPED, label, posterior
     if everyone or len(labels) + hard >= options.max_answers:
