@@ -53,12 +53,11 @@ def _query(room: Room, photo: str) -> tuple[Vectors, Tag, StoredVectors, str | N
     """Return the query's vector and tag, the vectors to search, and the query's own id among them."""
     if not Path(photo).is_file():
         tags = room.tags()
-        row = tags.row_of(photo)
-        if row is not None:
+        if tags.row_of(photo) is not None:
             stored = room.vectors(tags.model_version)
-            row = stored.row_of(photo)
-            assert row is not None
-            return stored.vectors[row], stored.tags[row], stored, stored.ids[row]
+            # Looked up once more: vectors that were stored since may lie in another order, or lack the photo.
+            if (row := stored.row_of(photo)) is not None:
+                return stored.vectors[row], stored.tags[row], stored, stored.ids[row]
     answer = next(room.embed([photo]))
     if answer.vector is None:
         raise CloudError(f"{photo}: {answer.error}.")

@@ -30,6 +30,9 @@ SECURED: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+MOST_LINES: Final = 50_000
+"""Lines of a log that are checked in one request: it must be through in the time that the API's front waits."""
+
 API_TITLE: Final = "menulens: the owner's side of labeling"
 
 app = APIGatewayHttpResolver(enable_validation=True)
@@ -284,7 +287,15 @@ def _addition(addition: additions.Addition) -> models.Addition:
 @route(app, "GET", "/<job>/log/verify", "Whether the log of answers is as it was written")
 def check_log(job: JobPath) -> models.Verified:
     """Check the chain of hashes, and every answer against the table."""
-    found = verify.verify(desk().portal, desk().job(job).name)
+    name = desk().job(job).name
+    if (lines := verify.noted_lines(desk().portal, name)) > MOST_LINES:
+        raise PortalError(
+            "log-too-long",
+            f"The log of {name} has {lines:,} lines; {MOST_LINES:,} can be checked in one request. In a terminal: "
+            f"menulens label verify {name}",
+            409,
+        )
+    found = verify.verify(desk().portal, name)
     findings = [
         {"problem": one.problem, "segment": one.segment, "line": one.seq, "message": one.message}
         for one in found.findings

@@ -77,6 +77,12 @@ def verify(portal: Portal, job: str) -> Verified:
     return Verified(len(found), len(names), tuple(findings))
 
 
+def noted_lines(portal: Portal, job: str) -> int:
+    """Return how many lines a log had when the table last noted its end; a moment later it may have more."""
+    known = portal.table.get(keys.head(job))
+    return known["seq"] + 1 if known else 0
+
+
 def parse(segment: str, lines: Sequence[bytes]) -> list[Line]:
     """Return the lines of a segment."""
     return [Line(segment, place, raw, _value(raw)) for place, raw in enumerate(lines)]

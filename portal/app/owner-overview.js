@@ -124,9 +124,13 @@ function settings(page, open) {
     ...Object.entries(job.progress.settlers).map(([who, n]) => [t(`owner.settler.${who}`), number(n)]),
   ];
   const check = button(t("owner.log.check"), async () => {
-    const found = await page.read(() => get(`${page.path}/log/verify`));
+    const found = await page.read(() => get(`${page.path}/log/verify`).catch((error) => {
+      if (error.code === "log-too-long") return error;
+      throw error;
+    }));
     if (!found) return;
-    result.replaceChildren(found.intact
+    if (found.code) result.replaceChildren(h("p.note.warn", {}, t("owner.log.too-long"), " ", h("code", {}, `menulens label verify ${page.name}`)));
+    else result.replaceChildren(found.intact
       ? h("p.note", {}, t("owner.log.intact", { lines: found.lines, segments: found.segments }))
       : h("div.note.bad", {}, h("strong", {}, t("owner.log.broken", { n: found.findings.length })), h("ul", {}, found.findings.slice(0, 20).map((one) => h("li", {}, `${t(`owner.log.${one.problem}`)}: ${one.message}`)))));
   });

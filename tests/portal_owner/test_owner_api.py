@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from menulens.portal import callers, jobs, keys, log, members, owner_desk, photos, verify, work
+from menulens.portal import callers, jobs, keys, log, members, owner_api, owner_desk, photos, verify, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job, PortalError
 
@@ -267,6 +267,20 @@ def should_find_a_changed_line_of_the_log(make: Maker, api: Api, portal: Portal)
     told = api.get(f"/{job.name}/log/verify")
     assert told["intact"] is False
     assert {one["line"] for one in told["findings"]} == {one.seq for one in verify.verify(portal, job.name).findings}
+
+
+def should_send_an_owner_to_the_terminal_with_a_log_too_long_for_one_request(
+    make: Maker, api: Api, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make.job(2, max_answers=1)
+    make.answer(job, "aki", "0000000", "meal")
+    log.seal(portal, job.name)
+    lines = api.get(f"/{job.name}/log/verify")["lines"]
+    monkeypatch.setattr(owner_api, "MOST_LINES", lines)
+    assert api.get(f"/{job.name}/log/verify")["intact"] is True
+    monkeypatch.setattr(owner_api, "MOST_LINES", lines - 1)
+    assert api.refused("GET", f"/{job.name}/log/verify") == (409, "log-too-long")
+    assert verify.verify(portal, job.name).findings == ()
 
 
 # --- who may ------------------------------------------------------------------------------------------------------

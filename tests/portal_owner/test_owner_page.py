@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from menulens.portal import additions, jobs, keys, owner_desk, work
+from menulens.portal import additions, jobs, keys, log, owner_api, owner_desk, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job
 from menulens.portal.table import Update
@@ -283,6 +283,20 @@ def should_open_a_large_job_by_itself_once_it_is_counted(
             "value", re.compile("33|67")
         )
         expect(page.get_by_role("heading", name="Categories")).to_be_visible(timeout=15_000)
+
+
+def should_name_the_command_that_checks_a_log_too_long_for_the_page(
+    browser: Browser, server: page_server.PageServer, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner_api, "MOST_LINES", 0)
+    job = Maker(portal).job(1)
+    log.seal(portal, job.name)
+    with opened(browser, server, f"?job={job.name}", PHONE) as page:
+        page.get_by_text("How people are asked, and the log").tap()
+        page.get_by_role("button", name="Check the log").tap()
+        expect(page.get_by_role("status").filter(has_text="too long")).to_contain_text(
+            f"menulens label verify {job.name}"
+        )
 
 
 def should_add_and_rename_a_category(browser: Browser, server: page_server.PageServer, portal: Portal) -> None:
