@@ -1,4 +1,4 @@
-"""Cleaning: what is kept, what is rejected and why, which side, and what is published."""
+"""Cleaning: what is kept, what is rejected and why."""
 
 import json
 from array import array
@@ -14,14 +14,12 @@ from menulens.core import doubles
 from menulens.core import scan as scanning
 from menulens.core.blocks import Block
 from menulens.core.lines import Reject
-from menulens.core.manifest import Cleaned, DatasetTooSmallError, ManifestError, clean, dataset_id
-from menulens.core.rules import CleaningRules
+from menulens.core.manifest import DatasetTooSmallError
 from menulens.core.words import as_words, hashes
+from tests.unit.core.cleaning import rejects, run
 from tests.unit.core.generators.manifests import (
     ATTRIBUTE,
-    KEYS,
     METADATA,
-    MemoryStore,
     any_line,
     any_manifest,
     any_record,
@@ -29,15 +27,6 @@ from tests.unit.core.generators.manifests import (
     lines,
     of_lines,
 )
-
-
-def run(data: bytes, rules: CleaningRules | None = None, **options: Any) -> tuple[MemoryStore, Cleaned]:
-    store = MemoryStore(**{"in.manifest": data})
-    return store, clean("in.manifest", rules or any_rules(), "out", store=store, **options)
-
-
-def rejects(store: MemoryStore) -> dict[int, dict[str, Any]]:
-    return {told["line"]: told for told in map(json.loads, store.objects["out/rejects.jsonl"].split(b"\n")[:-1])}
 
 
 def code_of(line: bytes, **changes: Any) -> str | None:
@@ -286,176 +275,6 @@ def should_end_the_last_line() -> None:
     whole, _ = run(any_manifest(60))
     assert store.objects["out/train.manifest"] == whole.objects["out/train.manifest"]
     assert store.objects["out/eval.manifest"] == whole.objects["out/eval.manifest"]
-
-
-# --- the split ------------------------------------------------------------------------------------
-
-
-def sides(store: MemoryStore) -> dict[str, str]:
-    return {
-        json.loads(line)["source-ref"]: side
-        for side in ("train", "eval")
-        for line in store.objects[f"out/{side}.manifest"].split(b"\n")[:-1]
-    }
-
-
-@pytest.mark.parametrize("pattern", [None, "^photos/([^/]+)/"])
-def should_hold_out_the_share_of_every_category(pattern: str | None) -> None:
-    _, cleaned = run(any_manifest(3000, restaurants=500), any_rules(group_pattern=pattern))
-    for key in ("meal", "sweets", "drink"):
-        train, held = (cleaned.card["counts"][side][key] for side in ("train", "eval"))
-        assert 0.18 < held / (train + held) < 0.32
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(6, 200), st.integers(2, 40))
-def should_put_every_restaurant_on_one_side(photos: int, restaurants: int) -> None:
-    rules = any_rules(group_pattern="^photos/([^/]+)/")
-    try:
-        store, _ = run(any_manifest(photos, restaurants), rules)
-    except DatasetTooSmallError as error:
-        assert "restaurants" in str(error)
-        return
-    found = sides(store)
-    by_restaurant: dict[str, set[str]] = {}
-    for source, side in found.items():
-        by_restaurant.setdefault(source.split("/")[4], set()).add(side)
-    assert all(len(both) == 1 for both in by_restaurant.values())
-    assert {"train", "eval"} == set(found.values())
-
-
-@pytest.mark.parametrize("pattern", [None, "^photos/([^/]+)/"])
-def should_keep_photos_on_their_side_when_the_dataset_grows(pattern: str | None) -> None:
-    rules = any_rules(group_pattern=pattern)
-    before, _ = run(any_manifest(3000, restaurants=600), rules)
-    after, _ = run(any_manifest(6000, restaurants=600), rules)
-    later = sides(after)
-    assert all(later[source] == side for source, side in sides(before).items())
-
-
-def should_move_few_photos_when_a_small_dataset_grows() -> None:
-    before, _ = run(any_manifest(90))
-    after, _ = run(any_manifest(120))
-    earlier, later = sides(before), sides(after)
-    assert sum(later[source] != side for source, side in earlier.items()) <= 9
-
-
-def should_not_depend_on_the_order_of_lines() -> None:
-    data = any_manifest(90)
-    turned = of_lines(data.split(b"\n")[:-1][::-1])
-    assert sides(run(data)[0]) == sides(run(turned)[0])
-
-
-@pytest.mark.parametrize("photos", range(6, 40, 3))
-def should_hold_out_at_least_one_of_each_category(photos: int) -> None:
-    _, cleaned = run(any_manifest(photos))
-    assert all(cleaned.card["counts"][side][key] >= 1 for side in ("train", "eval") for key in KEYS[:3])
-
-
-# --- publishing -------------------------------------------------------------------------------------
-
-
-def should_say_what_is_missing_and_publish_nothing() -> None:
-    store = MemoryStore(**{"in.manifest": any_manifest(60) + any_line("photos/n.jpg", 3) + b"\n"})
-    with pytest.raises(DatasetTooSmallError) as caught:
-        clean("in.manifest", any_rules(min_per_category=25), "out", store=store)
-    assert len(caught.value.missing) == 3
-    assert "'meal' has 20 photos, 5 fewer than the 25" in str(caught.value)
-    assert caught.value.reasons == {"not-for-training": 1}
-    assert [*store.objects] == ["in.manifest"]
-
-
-def should_go_without_a_category_that_has_no_photos_when_told() -> None:
-    two_of_three = b"".join(any_line(f"photos/{n}.jpg", n % 2) + b"\n" for n in range(20))
-    with pytest.raises(DatasetTooSmallError, match="'drink' has 0 photos"):
-        run(two_of_three)
-    _, cleaned = run(two_of_three + any_line("photos/alone.jpg", 2) + b"\n", any_rules(min_per_category=0))
-    assert cleaned.card["classes"] == ["meal", "sweets", "drink"]
-    assert cleaned.card["kept"] == 21
-    one = b"".join(any_line(f"photos/{n}.jpg", 0) + b"\n" for n in range(20))
-    with pytest.raises(DatasetTooSmallError, match="2 categories with 2 photos each are due; 1 have them"):
-        run(one, any_rules(min_per_category=0))
-
-
-@pytest.mark.parametrize("data", [b"", b"\n", b"not a manifest", b"\xff\xfe\0\0" * 9])
-def should_fail_plainly_on_what_is_no_manifest(data: bytes) -> None:
-    with pytest.raises(DatasetTooSmallError, match="'meal' has 0 photos"):
-        run(data)
-
-
-def should_refuse_a_line_that_memory_should_not_hold() -> None:
-    with pytest.raises(ManifestError, match="16 MiB"):
-        run(b"x" * (17 << 20))
-
-
-def should_write_the_card_last_and_the_same_bytes_again() -> None:
-    store, first = run(any_manifest(90))
-    assert store.order == ["out/train.manifest", "out/eval.manifest", "out/rejects.jsonl", "out/card.json"]
-    bytes_before = dict(store.objects)
-    second = clean("in.manifest", any_rules(), "out", store=store)
-    assert store.objects == bytes_before
-    assert first == second
-    assert json.loads(store.objects["out/card.json"]) == first.card
-
-
-def should_withdraw_an_older_card_before_the_new_files_appear() -> None:
-    store, _ = run(any_manifest(90))
-    store.objects["in.manifest"] = any_manifest(99)
-    seen = []
-    publish = store.order
-    original = store.delete
-
-    def delete(location: str) -> None:
-        seen.append((location, len(publish)))
-        original(location)
-
-    store.delete = delete  # type: ignore[method-assign]
-    clean("in.manifest", any_rules(), "out", store=store)
-    assert seen == [("out/card.json", 4)]
-
-
-def should_publish_nothing_when_the_manifest_changes_meanwhile() -> None:
-    class Changing(MemoryStore):
-        opened = 0
-
-        def open(self, location: str, start: int = 0, end: int | None = None) -> Any:
-            self.opened += 1
-            if self.opened > 1:
-                self.objects["in.manifest"] = any_manifest(59)
-            return super().open(location, start, end)
-
-    store = Changing(**{"in.manifest": any_manifest(3000)})
-    with pytest.raises(ManifestError, match="changed while"):
-        clean("in.manifest", any_rules(), "out", store=store)
-    assert [*store.objects] == ["in.manifest"]
-
-
-def should_name_a_dataset_by_its_content() -> None:
-    rules = any_rules()
-    name = dataset_id("menus 2026/秋", "ab" * 32, rules)
-    assert name == dataset_id("menus 2026/秋", "ab" * 32, rules)
-    assert name.startswith("menus-2026-")
-    assert len({name, dataset_id("menus", "ab" * 32, rules, True), dataset_id("menus", "cd" * 32, rules)}) == 3
-    assert len(dataset_id("x" * 200, "ab" * 32, rules)) == 53
-    store = MemoryStore(**{"in.manifest": any_manifest(90)})
-    cleaned = clean("in.manifest", rules, "s3://datasets/{dataset}/", store=store)
-    assert f"s3://datasets/{cleaned.dataset}/card.json" in store.objects
-
-
-def should_tell_everything_on_the_card() -> None:
-    rules = any_rules(group_pattern="^photos/([^/]+)/")
-    machine = any_line("photos/m/m.jpg", 0, **{METADATA: METADATA_OF_MEAL | {"human-annotated": "no"}})
-    _, cleaned = run(any_manifest(90, restaurants=30) + of_lines([machine, b"{}"]), rules, name="job-7")
-    card = cleaned.card
-    assert card["dataset"].startswith("job-7-")
-    assert card["label_to_class"] == {"0": 0, "1": 1, "2": 2}
-    assert card["classes"] == ["meal", "sweets", "drink"]
-    assert card["categories"][3] == {"key": "not-for-training", "trains": False, "index": 3}
-    assert (card["kept"], card["rejected"], card["human"], card["machine"]) == (91, 1, 90, 1)
-    assert card["reasons"] == {"source-ref-missing": 1}
-    assert card["split"] == {"eval_share": 0.25, "group_pattern": "^photos/([^/]+)/", "groups": 31}
-    assert card["source"]["lines"] == 92
-    assert next(iter(card["reasons"])) in set(Reject)
 
 
 def should_not_take_two_broken_lines_for_one() -> None:

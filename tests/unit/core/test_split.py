@@ -1,0 +1,78 @@
+"""Cleaning: which photos are held out."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from menulens.core.manifest import DatasetTooSmallError
+from tests.unit.core.cleaning import run
+from tests.unit.core.generators.manifests import (
+    KEYS,
+    MemoryStore,
+    any_manifest,
+    any_rules,
+    of_lines,
+)
+
+
+def sides(store: MemoryStore) -> dict[str, str]:
+    return {
+        json.loads(line)["source-ref"]: side
+        for side in ("train", "eval")
+        for line in store.objects[f"out/{side}.manifest"].split(b"\n")[:-1]
+    }
+
+
+@pytest.mark.parametrize("pattern", [None, "^photos/([^/]+)/"])
+def should_hold_out_the_share_of_every_category(pattern: str | None) -> None:
+    _, cleaned = run(any_manifest(3000, restaurants=500), any_rules(group_pattern=pattern))
+    for key in ("meal", "sweets", "drink"):
+        train, held = (cleaned.card["counts"][side][key] for side in ("train", "eval"))
+        assert 0.18 < held / (train + held) < 0.32
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(6, 200), st.integers(2, 40))
+def should_put_every_restaurant_on_one_side(photos: int, restaurants: int) -> None:
+    rules = any_rules(group_pattern="^photos/([^/]+)/")
+    try:
+        store, _ = run(any_manifest(photos, restaurants), rules)
+    except DatasetTooSmallError as error:
+        assert "restaurants" in str(error)
+        return
+    found = sides(store)
+    by_restaurant: dict[str, set[str]] = {}
+    for source, side in found.items():
+        by_restaurant.setdefault(source.split("/")[4], set()).add(side)
+    assert all(len(both) == 1 for both in by_restaurant.values())
+    assert {"train", "eval"} == set(found.values())
+
+
+@pytest.mark.parametrize("pattern", [None, "^photos/([^/]+)/"])
+def should_keep_photos_on_their_side_when_the_dataset_grows(pattern: str | None) -> None:
+    rules = any_rules(group_pattern=pattern)
+    before, _ = run(any_manifest(3000, restaurants=600), rules)
+    after, _ = run(any_manifest(6000, restaurants=600), rules)
+    later = sides(after)
+    assert all(later[source] == side for source, side in sides(before).items())
+
+
+def should_move_few_photos_when_a_small_dataset_grows() -> None:
+    before, _ = run(any_manifest(90))
+    after, _ = run(any_manifest(120))
+    earlier, later = sides(before), sides(after)
+    assert sum(later[source] != side for source, side in earlier.items()) <= 9
+
+
+def should_not_depend_on_the_order_of_lines() -> None:
+    data = any_manifest(90)
+    turned = of_lines(data.split(b"\n")[:-1][::-1])
+    assert sides(run(data)[0]) == sides(run(turned)[0])
+
+
+@pytest.mark.parametrize("photos", range(6, 40, 3))
+def should_hold_out_at_least_one_of_each_category(photos: int) -> None:
+    _, cleaned = run(any_manifest(photos))
+    assert all(cleaned.card["counts"][side][key] >= 1 for side in ("train", "eval") for key in KEYS[:3])
