@@ -14,6 +14,7 @@ from menulens.local.lifecycle import start_server, stop
 from tests.end_to_end.deployed import site  # noqa: F401  # one deployed cloud for all who need it
 
 hypothesis.settings.register_profile("usual", max_examples=50)
+hypothesis.settings.register_profile("long", max_examples=1_000, deadline=None)  # pytest --hypothesis-profile=long
 hypothesis.settings.load_profile("usual")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the processor are no result of a test,
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")  # nor is the CDK's banner about Node's age

@@ -333,8 +333,8 @@ def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str
 
 def _delimiter(text: str) -> str:
     """Return what divides the cells of the first row; a comma unless it has none and another stands there."""
-    unquoted = re.sub(r'"[^"]*"', "", text[:65_536]).splitlines()
-    first = unquoted[0] if unquoted else ""
+    # A row ends where the csv module ends it: not at a form feed, nor at U+2028, as splitlines() would have it.
+    first = re.split(r"[\r\n]", re.sub(r'"[^"]*"', "", text[:65_536]), maxsplit=1)[0]
     return "," if "," in first else max(",;\t", key=lambda mark: (first.count(mark), mark == ","))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from menulens.portal.exchange import csv_table, ground_truth, label_studio, strict_json
@@ -209,6 +209,8 @@ def any_table(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
 
 
 @given(any_table(), st.sampled_from([",", ";", "\t"]), st.sampled_from(["\n", "\r\n"]))
+@example(([";\x0c", "image"], []), ",", "\n")
+@example((["a;b\u2028;c", "image"], [["meal", PHOTO]]), ",", "\n")
 def should_give_anyones_table_back_with_its_cells(
     table: tuple[list[str], list[list[str]]], delimiter: str, ending: str
 ) -> None:
