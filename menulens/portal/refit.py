@@ -65,6 +65,7 @@ def _others_are_asked(known: Mapping[str, Any], now: float) -> bool:
     if blocking.CHANGED_AT not in known:
         return False
     changed, looked = float(known[blocking.CHANGED_AT]), float(known.get("looked_at", 0.0))
+    # Twice as long: an answer that was judged in the last moment has still to be written.
     over = changed + 2 * skills.FRESH_SECONDS
     return looked <= changed or looked <= over <= now
 

@@ -69,8 +69,7 @@ class Verified:
 def verify(portal: Portal, job: str) -> Verified:
     """Check a job's log: its chain, the end that the table knows, and each answer against the table."""
     # The end first: the log may grow meanwhile, and what was noted before the segments were listed is among them.
-    known = portal.table.get(keys.head(job))
-    head = (known["seq"], known["digest"]) if known else None
+    head = _noted_end(portal, job)
     names = log.segments(portal, job)
     found = [line for name in names for line in parse(name, log.read_segment(portal, job, name))]
     findings = [*check(found, head), *_unknown(portal, job, found)]
@@ -79,8 +78,14 @@ def verify(portal: Portal, job: str) -> Verified:
 
 def noted_lines(portal: Portal, job: str) -> int:
     """Return how many lines a log had when the table last noted its end; a moment later it may have more."""
+    end = _noted_end(portal, job)
+    return end[0] + 1 if end else 0
+
+
+def _noted_end(portal: Portal, job: str) -> tuple[int, str] | None:
+    """Return number and hash of the last line that the table knows of."""
     known = portal.table.get(keys.head(job))
-    return known["seq"] + 1 if known else 0
+    return (known["seq"], known["digest"]) if known else None
 
 
 def parse(segment: str, lines: Sequence[bytes]) -> list[Line]:

@@ -14,7 +14,7 @@ from stacks.serving_stack import ServingStack
 from stacks.similarity_stack import SimilarityStack
 from stacks.steps.base import Inputs, in_region
 from stacks.training_stack import TrainingStack
-from tests.tools.apps import UNSTAGED
+from tests.tools.apps import app_of_templates
 
 ROOT = Path(__file__).resolve().parents[2]
 Kind = Literal["small", "large"]
@@ -35,7 +35,7 @@ def any_settings(kind: Kind) -> Settings:
 def templates(kind: Kind) -> dict[Stack, dict[str, Any]]:
     """Return the template of each stack."""
     flags = {"@aws-cdk/aws-iam:minimizePolicies": True, "@aws-cdk/core:stackRelativeExports": True}
-    app = cdk.App(context={**flags, **UNSTAGED})
+    app = app_of_templates(**flags)
     settings = any_settings(kind)
     inputs = Inputs(cdk.Stack(app, "inputs", env=in_region(settings)), "Inputs", settings=settings)
     training = TrainingStack(app, "training", settings=settings, inputs=inputs)
