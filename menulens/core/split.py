@@ -3,7 +3,7 @@
 The unit of the split is the restaurant (or the photo, where the rules name none). A hash of its name is a number from
 0 up to 2**32; below ``eval_share`` of that range it evaluates. Large datasets come out close to the share in every
 category. Where a category does not (it is small, or one restaurant holds much of it), :func:`balance` moves the units
-whose numbers lie nearest to the border, and no others.
+whose numbers lie nearest to the border, and no others. That each category is on both sides comes before the shares.
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ def balance(
 ) -> set[int]:
     """Return the units that must change sides for every category to be near its share, as far as units allow.
 
+    A category that is in at least as many units as there are categories always comes out on both sides: each other
+    category can keep one unit at most where it is.
+
     Parameters
     ----------
     table
@@ -100,6 +103,7 @@ def balance(
     """
     now = Counter(evaluating)
     limits = {category: due(total, share) for category, total in totals.items() if total >= 2}
+    one_sided = sum(totals.values())  # no sum of shares that are off outweighs a category that is on one side alone
     moved: set[int] = set()
     nearest = sorted(table.units, key=lambda number: (abs(number - middle), number))
     by_category: dict[int, list[int]] = defaultdict(list)
@@ -111,7 +115,8 @@ def balance(
         if category not in limits:
             return 0
         low, high = limits[category]
-        return max(low - photos, photos - high, 0)
+        off = max(low - photos, photos - high, 0)
+        return off if 0 < photos < totals[category] else one_sided + off
 
     def gain(number: int, step: int) -> int:
         counts = table.units[number].items()

@@ -1,9 +1,10 @@
 """Cleaning: which photos are held out."""
 
 import json
+import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from menulens.core.manifest import DatasetTooSmallError
@@ -11,6 +12,7 @@ from tests.unit.core.cleaning import run
 from tests.unit.core.generators.manifests import (
     KEYS,
     MemoryStore,
+    any_line,
     any_manifest,
     any_rules,
     of_lines,
@@ -75,4 +77,25 @@ def should_not_depend_on_the_order_of_lines() -> None:
 @pytest.mark.parametrize("photos", range(6, 40, 3))
 def should_hold_out_at_least_one_of_each_category(photos: int) -> None:
     _, cleaned = run(any_manifest(photos))
+    assert all(cleaned.card["counts"][side][key] >= 1 for side in ("train", "eval") for key in KEYS[:3])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3).filter(any), min_size=3, max_size=14),
+    st.randoms(use_true_random=False),
+)
+def should_have_every_category_on_both_sides_where_enough_restaurants_have_it(
+    menus: list[list[int]], luck: random.Random
+) -> None:
+    names = luck.sample(range(10_000), len(menus))  # which side a restaurant is on follows from its name
+    lines = [
+        any_line(f"photos/r{name}/{category}-{photo}.jpg", category)
+        for name, menu in zip(names, menus, strict=True)
+        for category, count in enumerate(menu)
+        for photo in range(count)
+    ]
+    had = [sum(menu[category] > 0 for menu in menus) for category in range(3)]
+    assume(all(restaurants >= len(had) for restaurants in had))
+    _, cleaned = run(of_lines(lines), any_rules(group_pattern="^photos/([^/]+)/"))
     assert all(cleaned.card["counts"][side][key] >= 1 for side in ("train", "eval") for key in KEYS[:3])
