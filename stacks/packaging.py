@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from aws_cdk import aws_lambda as lambda_
@@ -159,8 +160,13 @@ def _imported(source: Path, *, checks: bool = True) -> _Closure:
     return found
 
 
-def _modules(file: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports, outside ``if TYPE_CHECKING``."""
+@cache
+def _modules(file: Path) -> tuple[str, ...]:
+    """Return the dotted names that a file imports, outside ``if TYPE_CHECKING``; most files are in many assets."""
+    return tuple(_found(file))
+
+
+def _found(file: Path) -> Iterator[str]:
     waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"), str(file))]
     while waiting:
         node = waiting.pop()

@@ -83,7 +83,9 @@ HERE = Target(f"{sys.version_info.major}.{sys.version_info.minor}", None)
 
 
 def copy_into(folder: Path, distributions: Collection[str], target: Target) -> None:
-    """Copy distributions, and what they need, into the folder of an asset.
+    """Bring distributions, and what they need, into the folder of an asset.
+
+    Where the file system allows it the files are links to those of the store, which nobody may change.
 
     Raises
     ------
@@ -92,13 +94,20 @@ def copy_into(folder: Path, distributions: Collection[str], target: Target) -> N
     """
     if not distributions:
         return
-    shutil.copytree(_installed(frozenset(distributions), target), folder, dirs_exist_ok=True)
+    shutil.copytree(_installed(frozenset(distributions), target), folder, dirs_exist_ok=True, copy_function=_linked)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if size > MAX_UNPACKED:
         raise WheelsError(
             f"{', '.join(sorted(distributions))}: {size:,} bytes unpacked; Lambda takes {MAX_UNPACKED:,}. "
             "Import fewer distributions in one function."
         )
+
+
+def _linked(source: str, place: str) -> None:
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy2(source, place)
 
 
 @cache

@@ -17,7 +17,7 @@ hypothesis.settings.register_profile("usual", max_examples=50)
 hypothesis.settings.register_profile("long", max_examples=1_000, deadline=None)  # pytest --hypothesis-profile=long
 hypothesis.settings.load_profile("usual")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the processor are no result of a test,
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")  # nor is the CDK's banner about Node's age
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")  # nor is the CDK's banner about Node's age
 
 CLOUD = "end_to_end"
 

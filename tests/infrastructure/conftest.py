@@ -41,14 +41,16 @@ def of_ground_truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/0a1b2c3d-0000-0000-0000-000000000000"
+LOCAL_ADDRESS = "http://127.0.0.1:8123"
 
 
 @pytest.fixture(scope="session")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The app for an account, with a domain of its own."""
+    """The app for an account, with a domain of its own, and with a local cloud's address, which it must not take."""
     values = settings_of("production").model_dump(mode="json")
     values["portal"] |= {"domain": "labels.example.com", "certificate_arn": CERTIFICATE}
-    return synthesized(Settings.model_validate(values), tmp_path_factory.mktemp("production"), staged=True)
+    folder = tmp_path_factory.mktemp("production")
+    return synthesized(Settings.model_validate(values), folder, staged=True, portal_address=LOCAL_ADDRESS)
 
 
 def templates_in(folder: Path) -> dict[str, Template]:

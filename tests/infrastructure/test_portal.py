@@ -10,8 +10,8 @@ import pytest
 from botocore.validate import ParamValidator
 
 from menulens.portal import keys, table
-from menulens.settings import Settings, settings_of
-from tests.infrastructure.conftest import CERTIFICATE, resources_of, synthesized, templates_in
+from menulens.settings import settings_of
+from tests.infrastructure.conftest import CERTIFICATE, LOCAL_ADDRESS, resources_of, synthesized, templates_in
 from tests.infrastructure.test_labeling_permissions import (
     HERE,
     LIST_LABELS,
@@ -287,20 +287,16 @@ def should_tell_the_page_where_people_sign_in(resources: Resources) -> None:
     assert len(told["version"]) == 12
 
 
-def should_take_the_local_clouds_address_only_on_the_local_cloud(tmp_path_factory: pytest.TempPathFactory) -> None:
-    address = "http://127.0.0.1:8123"
-    local = templates_in(synthesized(settings_of("local"), tmp_path_factory.mktemp("l"), portal_address=address))
+def should_take_the_local_clouds_address_only_on_the_local_cloud(tmp_path: Path, production: Path) -> None:
+    address = LOCAL_ADDRESS
+    local = templates_in(synthesized(settings_of("local"), tmp_path, portal_address=address))
     (client,) = resources_of(local, "AWS::Cognito::UserPoolClient").values()
     assert client["CallbackURLs"] == [f"{address}/"]
     (page,) = resources_of(local, "Custom::Page").values()
     assert page["Configuration"]["sign_in"] == address
     policy = json.dumps(resources_of(local, "AWS::CloudFront::ResponseHeadersPolicy"))
     assert f"connect-src 'self' {address};" in policy
-
-    values = settings_of("local").model_dump(mode="json") | {"environment": "live"}
-    settings = Settings.model_validate(values)
-    live = templates_in(synthesized(settings, tmp_path_factory.mktemp("a"), portal_address=address))
-    assert address not in json.dumps(live)
+    assert address not in json.dumps(templates_in(production))
 
 
 def should_serve_a_domain_of_ones_own_with_its_certificate(production: Path) -> None:
