@@ -1,4 +1,5 @@
-// Keeps the page's files, so that it opens without a network. One version is kept whole: files of two are never mixed.
+// Keeps the labeling page's files, so that it opens without a network. One version is kept whole: files of two are never
+// mixed. Other pages take all of theirs from the network, the ones that they share with this page too.
 
 const VERSION = new URL(self.location).searchParams.get("v");
 const CACHE = `menulens-${VERSION}`;
@@ -29,8 +30,14 @@ self.addEventListener("fetch", (event) => {
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
   const path = request.mode === "navigate" && url.pathname === "/" ? "/" : url.pathname;
   if (!SHELL.includes(path) || (path === "/" && request.mode !== "navigate")) return;
-  event.respondWith(path === "/config.json" ? freshest(request) : kept(path, request));
+  event.respondWith(answer(event, path));
 });
+
+async function answer({ request, clientId }, path) {
+  const page = clientId && request.mode !== "navigate" ? await self.clients.get(clientId) : null;
+  if (page && new URL(page.url).pathname !== "/") return fetch(request);
+  return path === "/config.json" ? freshest(request) : kept(path, request);
+}
 
 /** The kept file; a missing one comes from the network. */
 async function kept(path, request) {

@@ -83,6 +83,8 @@ class ContractServer:
         """What becomes of the next requests with answers: a status, or "lost" (kept, but no reply arrives)."""
         self.refresh_works = True
         self.version = "000000000000"
+        self.changed: dict[str, str] = {}
+        """Files of the page that another deployment has changed: path below ``portal/`` to their text."""
         self._codes: dict[str, str] = {}
         self._valid: set[str] = set()
         self._lock = threading.Lock()
@@ -293,4 +295,7 @@ class ContractServer:
         path = PORTAL / (request.path_params["path"] or "index.html")
         if not path.is_file() or PORTAL not in path.parents:
             return Response(status_code=404)
+        changed = self.changed.get(path.relative_to(PORTAL).as_posix())
+        if changed is not None:
+            return Response(changed, media_type=KINDS[path.suffix], headers=SECURITY)
         return FileResponse(path, media_type=KINDS[path.suffix], headers=SECURITY)
