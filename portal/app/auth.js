@@ -73,7 +73,7 @@ async function leaveToSignIn(returnTo, scope, account = false) {
 /**
  * Finish a sign-in if the address holds its answer; the place that the person wanted is in the address afterwards.
  *
- * @returns {Promise<boolean>} whether a sign-in was finished
+ * @returns {Promise<boolean>} whether that place is another page, which is being opened now: this one does no more
  */
 export async function finishSignIn() {
   const answer = new URLSearchParams(location.search);
@@ -83,15 +83,18 @@ export async function finishSignIn() {
   const returnTo = pending?.returnTo?.startsWith("/") && !pending.returnTo.startsWith("//") ? pending.returnTo : "/";
   history.replaceState(null, "", returnTo);
   if (!pending || pending.state !== answer.get("state")) {
-    if (person()) return false; // an old address opened again: who is signed in stays so
-    throw new SignInNeededError("this sign-in was not started here");
+    // An old address opened again: who is signed in stays so.
+    if (!person()) throw new SignInNeededError("this sign-in was not started here");
+  } else if (answer.has("error")) {
+    throw new SignInNeededError(answer.get("error_description") ?? answer.get("error"));
+  } else {
+    const given = await token({ grant_type: "authorization_code", code: answer.get("code"), redirect_uri: redirectUri(), code_verifier: pending.verifier });
+    if (pending.account) keepForAccount(given);
+    else keep(given);
   }
-  if (answer.has("error")) throw new SignInNeededError(answer.get("error_description") ?? answer.get("error"));
-  const given = await token({ grant_type: "authorization_code", code: answer.get("code"), redirect_uri: redirectUri(), code_verifier: pending.verifier });
-  if (pending.account) keepForAccount(given);
-  else keep(given);
-  if (new URL(returnTo, location.origin).pathname !== "/") location.replace(returnTo);
-  return true;
+  const elsewhere = location.pathname !== "/";
+  if (elsewhere) location.replace(returnTo);
+  return elsewhere;
 }
 
 /**

@@ -29,7 +29,7 @@ async function start() {
   addEventListener("popstate", () => route());
   try {
     store = await Store.open();
-    await finishSignIn();
+    if (await finishSignIn()) return undefined;
   } catch (error) {
     if (error instanceof SignInNeededError) return welcome(t("sign_in.failed", { reason: error.message }));
     return trouble(error);

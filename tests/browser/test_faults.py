@@ -96,6 +96,21 @@ def should_keep_answers_when_the_sign_in_has_ended_and_send_them_after_the_next(
     assert contract.server.sign_ins == 2
 
 
+def should_take_no_photos_for_who_signs_in_for_the_owners_page(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
+    job = contract.photos(pictures[:20])
+    with opens(DESKTOP) as one:
+        asked: list[str] = []
+        one.page.on("request", lambda request: asked.append(request.url))
+        one.page.goto(f"{contract.url}/owner.html?job={job}&view=people")
+        one.page.get_by_role("button", name="Sign in").click()
+        expect(one.page.locator("h1")).to_have_text("That did not work")  # the contract has no owner's side
+        assert one.page.url == f"{contract.url}/owner.html?job={job}&view=people"
+        assert [url for url in asked if "/api/" in url and "/api/owner/" not in url] == []
+    assert contract.server.jobs[job].leased == {}
+
+
 def should_let_one_tab_work_and_the_other_take_over(
     contract: ContractDesk, opens: Opens, pictures: list[Photo]
 ) -> None:
