@@ -11,15 +11,18 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from menulens.core import names
 from menulens.core.rules import Category as CoreCategory
 from menulens.core.rules import CleaningRules
 
 CONFIG_FOLDER = Path("config")
 CONFIG_VARIABLE = "MENULENS_CONFIG"  # an environment variable that names another folder
+MOST_OF_A_BUCKET = 63  # characters of a bucket's name
+NOT_IN_A_SIGN_IN_ADDRESS = ("amazon", "aws", "cognito")
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
 CategoryKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
@@ -287,7 +290,23 @@ class Settings(_Section):
                 raise ValueError(f"{what}: {', '.join(map(repr, doubles))} stands twice; each may stand once")
         if sum(category.trains for category in self.categories) < 2:
             raise ValueError("categories: at least two must train (trains = true)")
+        self._deployable_name()
         return self
+
+    def _deployable_name(self) -> None:
+        """Check what AWS takes of names that the environment's is part of; the account's number is known later only."""
+        buckets = (names.bucket(self.environment, room, "0" * 12, self.region) for room in get_args(names.Room))
+        over = max(map(len, buckets)) - MOST_OF_A_BUCKET
+        if over > 0:
+            raise ValueError(
+                f"environment: {self.environment!r} is too long: names of buckets hold it, and S3 takes "
+                f"{MOST_OF_A_BUCKET} characters; {len(self.environment) - over} are left for it in {self.region}"
+            )
+        refused = [word for word in NOT_IN_A_SIGN_IN_ADDRESS if word in self.environment]
+        if refused:
+            raise ValueError(
+                f"environment: {self.environment!r} holds {refused[0]!r}, which Cognito allows in no sign-in address"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:

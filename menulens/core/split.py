@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 
 from menulens.core.rules import CleaningRules
@@ -87,8 +87,7 @@ def balance(
 ) -> set[int]:
     """Return the units that must change sides for every category to be near its share, as far as units allow.
 
-    A category that is in at least as many units as there are categories always comes out on both sides: each other
-    category can keep one unit at most where it is.
+    Wherever the units can be divided so that every category is on both sides, they are.
 
     Parameters
     ----------
@@ -101,40 +100,118 @@ def balance(
     share
         Part that should evaluate.
     """
-    now = Counter(evaluating)
-    limits = {category: due(total, share) for category, total in totals.items() if total >= 2}
-    one_sided = sum(totals.values())  # no sum of shares that are off outweighs a category that is on one side alone
-    moved: set[int] = set()
-    nearest = sorted(table.units, key=lambda number: (abs(number - middle), number))
-    by_category: dict[int, list[int]] = defaultdict(list)
-    for number in nearest:
-        for category in table.units[number]:
-            by_category[category].append(number)
+    sides = _Sides(table, middle, totals, evaluating, share)
+    sides.improve()
+    if sides.has_one_sided():
+        for number, evaluates in both_sided(sides.by_category, sides.evaluates).items():
+            if sides.evaluates(number) != evaluates:
+                sides.move(number)
+        sides.improve()
+    return sides.moved
 
-    def fault(category: int, photos: int) -> int:
-        if category not in limits:
+
+class _Sides:
+    """Which units evaluate, and what that comes to; units change sides one at a time, those at the border first."""
+
+    def __init__(
+        self, table: UnitTable, middle: int, totals: Mapping[int, int], evaluating: Mapping[int, int], share: float
+    ) -> None:
+        self._units, self._middle, self._totals = table.units, middle, totals
+        self._now = Counter(evaluating)
+        self._limits = {category: due(total, share) for category, total in totals.items() if total >= 2}
+        self._one_sided = sum(totals.values())  # no sum of shares that are off outweighs a category on one side alone
+        self.moved: set[int] = set()
+        self.by_category: dict[int, list[int]] = defaultdict(list)
+        for number in sorted(self._units, key=lambda number: (abs(number - middle), number)):
+            for category in self._units[number]:
+                self.by_category[category].append(number)
+
+    def evaluates(self, number: int) -> bool:
+        """Return whether a unit is on the evaluating side."""
+        return (number < self._middle) != (number in self.moved)
+
+    def move(self, number: int) -> None:
+        """Bring a unit to the other side."""
+        step = -1 if self.evaluates(number) else 1
+        self.moved ^= {number}
+        for category, count in self._units[number].items():
+            self._now[category] += step * count
+
+    def has_one_sided(self) -> bool:
+        """Return whether any category of two photos or more is on one side alone."""
+        return any(not 0 < self._now[category] < self._totals[category] for category in self._limits)
+
+    def improve(self) -> None:
+        """Move units as long as that brings categories nearer to their shares."""
+        improved = True
+        while improved:
+            improved = False
+            for category in sorted(self._limits):
+                for number in self.by_category[category]:
+                    if not self._fault(category, self._now[category]):
+                        break
+                    too_few = self._now[category] < self._limits[category][0]
+                    if self.evaluates(number) != too_few and self._gain(number) > 0:
+                        self.move(number)
+                        improved = True
+
+    def _fault(self, category: int, photos: int) -> int:
+        if category not in self._limits:
             return 0
-        low, high = limits[category]
+        low, high = self._limits[category]
         off = max(low - photos, photos - high, 0)
-        return off if 0 < photos < totals[category] else one_sided + off
+        return off if 0 < photos < self._totals[category] else self._one_sided + off
 
-    def gain(number: int, step: int) -> int:
-        counts = table.units[number].items()
-        return sum(fault(kind, now[kind]) - fault(kind, now[kind] + step * count) for kind, count in counts)
+    def _gain(self, number: int) -> int:
+        step = -1 if self.evaluates(number) else 1
+        counts = self._units[number].items()
+        return sum(
+            self._fault(category, self._now[category]) - self._fault(category, self._now[category] + step * count)
+            for category, count in counts
+        )
 
-    improved = True
-    while improved:
-        improved = False
-        for category in sorted(limits):
-            for number in by_category[category]:
-                off = fault(category, now[category])
-                if not off:
-                    break
-                step = 1 if now[category] < limits[category][0] else -1
-                evaluates = (number < middle) != (number in moved)
-                if evaluates == (step < 0) and gain(number, step) > 0:
-                    moved ^= {number}
-                    for kind, count in table.units[number].items():
-                        now[kind] += step * count
-                    improved = True
-    return moved
+
+def both_sided(
+    units: Mapping[int, Sequence[int]], evaluates: Callable[[int], bool], most_steps: int = 20_000
+) -> dict[int, bool]:
+    """Return sides for some of the units (True: it evaluates) that put every category on both sides.
+
+    One unit that evaluates and one that trains are looked for category by category, those in the fewest units first,
+    with as few changes as the first way that fits needs. It is found wherever there is one; the answer is empty where
+    there is none, or (never seen with real menus) none was found in so many steps. Categories of a single unit, which
+    nothing helps, are left out.
+
+    Parameters
+    ----------
+    units
+        Category to the units that hold it, the ones to move first at the beginning.
+    evaluates
+        The side of each unit now.
+    most_steps
+        Choices to try.
+    """
+    order = sorted((one for one in units if len(units[one]) > 1), key=lambda category: (len(units[category]), category))
+    # All categories together need two units each, so among two more than that of one category some are always free.
+    enough = 2 * len(order)
+    tried: set[tuple[int, frozenset[tuple[int, bool]]]] = set()
+
+    def search(place: int, sides: dict[int, bool]) -> dict[int, bool] | None:
+        if place == len(order):
+            return sides
+        state = (place, frozenset(sides.items()))
+        if state in tried or len(tried) >= most_steps:
+            return None
+        tried.add(state)
+        some = units[order[place]][:enough]
+        if {sides.get(one) for one in some} >= {True, False}:
+            return search(place + 1, sides)
+        pairs = [
+            {held: True, trained: False}
+            for held in some
+            for trained in some
+            if held != trained and sides.get(held, True) and not sides.get(trained, False)
+        ]
+        pairs.sort(key=lambda pair: sum(evaluates(one) != side for one, side in pair.items()))
+        return next((found for pair in pairs if (found := search(place + 1, sides | pair)) is not None), None)
+
+    return search(0, {}) or {}

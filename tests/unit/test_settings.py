@@ -70,6 +70,12 @@ def should_be_frozen() -> None:
         ('group_pattern = "^photos/([^/]+)/"', 'group_pattern = "photos"', ("split.group_pattern", "(group)")),
         ('group_pattern = "^photos/([^/]+)/"', 'group_pattern = "(("', ("split.group_pattern", "regular expression")),
         ('region = "us-east-1"', 'region = "tokyo"', ("region", "'tokyo'", "ap-northeast-1")),
+        (
+            '"local"\nregion = "us-east-1"',
+            '"production-tokyo"\nregion = "ap-northeast-1"',
+            ("'production-tokyo'", "63", "14"),
+        ),
+        ('environment = "local"', 'environment = "aws-shop"', ("environment", "'aws-shop'", "'aws'", "Cognito")),
         ("photos_per_pack = 100", "min_instances = 3", ("serving", "max_instances", "3")),
         ("[gate]", "[operations]\nretrain_schedule = 'weekly'\n[gate]", ("operations.retrain_schedule", "rate(")),
         ("[gate]", "[operations]\nbudget = 5\n[gate]", ("operations.budget", "monthly_budget_usd")),

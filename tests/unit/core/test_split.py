@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from menulens.core.manifest import DatasetTooSmallError
+from menulens.core.split import both_sided
 from tests.unit.core.cleaning import run
 from tests.unit.core.generators.manifests import (
     KEYS,
@@ -80,12 +81,15 @@ def should_hold_out_at_least_one_of_each_category(photos: int) -> None:
     assert all(cleaned.card["counts"][side][key] >= 1 for side in ("train", "eval") for key in KEYS[:3])
 
 
+def _divisible(units_of: dict[int, set[int]], units: int) -> bool:
+    """Try every way to divide the units: is every category on both sides in one of them?"""
+    masks = [sum(1 << one for one in held) for held in units_of.values()]
+    return any(all(mask & way and mask & ~way for mask in masks) for way in range(1 << units))
+
+
 @settings(max_examples=100, deadline=None)
-@given(
-    st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3).filter(any), min_size=3, max_size=14),
-    st.randoms(use_true_random=False),
-)
-def should_have_every_category_on_both_sides_where_enough_restaurants_have_it(
+@given(st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3).filter(any), min_size=2, max_size=8), st.randoms())
+def should_have_every_category_on_both_sides_wherever_restaurants_can_be_divided_so(
     menus: list[list[int]], luck: random.Random
 ) -> None:
     names = luck.sample(range(10_000), len(menus))  # which side a restaurant is on follows from its name
@@ -95,7 +99,26 @@ def should_have_every_category_on_both_sides_where_enough_restaurants_have_it(
         for category, count in enumerate(menu)
         for photo in range(count)
     ]
-    had = [sum(menu[category] > 0 for menu in menus) for category in range(3)]
-    assume(all(restaurants >= len(had) for restaurants in had))
-    _, cleaned = run(of_lines(lines), any_rules(group_pattern="^photos/([^/]+)/"))
+    assume(all(sum(menu[category] for menu in menus) >= 2 for category in range(3)))
+    had = {category: {place for place, menu in enumerate(menus) if menu[category]} for category in range(3)}
+    rules = any_rules(group_pattern="^photos/([^/]+)/")
+    if not _divisible(had, len(menus)):
+        with pytest.raises(DatasetTooSmallError, match="too few restaurants"):
+            run(of_lines(lines), rules)
+        return
+    _, cleaned = run(of_lines(lines), rules)
     assert all(cleaned.card["counts"][side][key] >= 1 for side in ("train", "eval") for key in KEYS[:3])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 8), st.sets(st.integers(0, 7), min_size=2), min_size=1, max_size=9),
+    st.sets(st.integers(0, 7)),
+)
+def should_find_a_division_of_restaurants_wherever_there_is_one(
+    units_of: dict[int, set[int]], evaluating: set[int]
+) -> None:
+    found = both_sided({category: sorted(held) for category, held in units_of.items()}, evaluating.__contains__)
+    assert bool(found) == _divisible(units_of, 8)
+    if found:
+        assert all({found.get(unit) for unit in held} >= {True, False} for held in units_of.values())
