@@ -142,6 +142,7 @@ class Api:
             mine, still, total = answers.mine(self.portal(), found, who.id)
             return bodies.LeaseAnswer(
                 tasks=[self._task(found, it, who) for it in leased.items],
+                now=iso(self.portal().clock()),
                 version=found.version,
                 state=found.state,
                 mine=mine,

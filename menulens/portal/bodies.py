@@ -136,9 +136,13 @@ class Task(Body):
 
 
 class LeaseAnswer(Body):
-    """Tasks, how far the job is, and its version: where it is another, what the job asks has changed."""
+    """Tasks, how far the job is, and its version: where it is another, what the job asks has changed.
+
+    ``now`` is the time by which leases end: a device's own clock may be hours off.
+    """
 
     tasks: list[Task]
+    now: str
     version: int
     state: str
     mine: int

@@ -162,7 +162,7 @@ export class Feed extends EventTarget {
 
   async #lease() {
     const now = Date.now();
-    const held = this.next.filter((task, place) => !task.renewing && (place === 0 || task.answer || Date.parse(task.task.lease_ends) > now));
+    const held = this.next.filter((task, place) => !task.renewing && (place === 0 || task.answer || task.ends > now));
     const missing = AHEAD + 1 - held.length;
     if (missing <= 0 || !this.#open || (held.length && now < this.#rest)) return;
     await this.#outbox.flush(); // else the server would hand out again what was answered already
@@ -171,27 +171,31 @@ export class Feed extends EventTarget {
     const told = await post(`${this.#path()}/leases`, { limit: Math.min(missing, LEASE_MOST), have });
     if (!this.#open) return;
     this.#outbox.reached(true);
-    await this.#alone(() => this.#take(told, new Set(waiting)));
+    const added = await this.#alone(() => this.#take(told, new Set(waiting)));
     this.dispatchEvent(new CustomEvent("version", { detail: told.version }));
     this.asked = true;
     this.#tell(told);
     if (!told.tasks.length) this.#rest = Date.now() + REST;
-    if (told.tasks.length && this.next.length <= AHEAD) this.#again(0);
+    if (added && this.next.length <= AHEAD) this.#again(0);
     else if (!this.next.length) this.#again(this.#look = Math.min(this.#look * 1.5, LOOK_AGAIN_MOST));
     if (this.next.length) this.#look = LOOK_AGAIN;
   }
 
+  /** Take up what was leased, and drop what is no more; returns how many items are new. */
   async #take(told, waiting) {
+    const now = Date.now();
+    // The device's clock may be hours off: it measures how long a lease lasts, and is not asked what time it is.
+    const lease = (task) => ({ task, got: now, ends: now + Date.parse(task.lease_ends) - Date.parse(told.now) });
     const fresh = new Map(told.tasks.filter((task) => !waiting.has(task.item)).map((task) => [task.item, task]));
     const over = ["complete", "stopped"].includes(told.state) || told.blocked;
     const stale = this.next.filter((task, place) => !task.answer && !fresh.has(task.item)
-      && (over || task.renewing || (place > 0 && Date.parse(task.task.lease_ends) <= Date.now())));
+      && (over || task.renewing || (place > 0 && !(task.ends > now))));
     const stay = this.next.filter((task) => !stale.includes(task));
-    const renewed = stay.filter((task) => fresh.has(task.item)).map((task) => Object.assign(task, { task: fresh.get(task.item), got: Date.now(), failed: false, renewing: false }));
+    const renewed = stay.filter((task) => fresh.has(task.item)).map((task) => Object.assign(task, lease(fresh.get(task.item)), { failed: false, renewing: false }));
     const known = new Set(stay.map((task) => task.item));
     let order = this.#newest();
     const added = [...fresh.values()].filter((task) => !known.has(task.item))
-      .map((task) => ({ person: this.#person, job: this.#job, item: task.item, order: (order += 1), state: "next", task, got: Date.now(), blob: null, answer: null }));
+      .map((task) => ({ person: this.#person, job: this.#job, item: task.item, order: (order += 1), state: "next", ...lease(task), blob: null, answer: null }));
     await this.#store.write({ put: [...renewed, ...added], drop: stale });
     for (const task of stale) this.#release(task.item);
     const first = this.current;
@@ -199,6 +203,7 @@ export class Feed extends EventTarget {
     this.done = this.done.filter((task) => !added.some((one) => one.item === task.item));
     if (this.current !== first) this.#changed();
     else this.#fetchPhotos();
+    return added.length;
   }
 
   #failed(error) {

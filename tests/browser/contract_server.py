@@ -36,6 +36,7 @@ SECURITY = {
     "cache-control": "no-cache",
 }
 LEASE_SECONDS = 300
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 KINDS = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -74,6 +75,7 @@ class ContractServer:
         self.jobs: dict[str, Job] = {}
         self.received: list[dict[str, Any]] = []
         self.accepted: dict[str, dict[str, Any]] = {}
+        self.lease_requests = 0
         self.handed_back: list[str] = []
         self.sign_ins = 0
         self.renewals = 0
@@ -214,16 +216,18 @@ class ContractServer:
             for item in body["items"]:
                 job.leased.pop(item, None)
             return JSONResponse({})
+        self.lease_requests += 1
         with self._lock:
             tasks: list[dict[str, Any]] = []
             if job.state == "open":
                 free = [one for one in job.items if one["item"] not in job.answers and one["item"] not in body["have"]]
                 tasks = [self._task(job, one) for one in free[: body["limit"]]]
-        return JSONResponse({"tasks": tasks, "version": job.version, **self._counts(job), "blocked": False})
+        told = {"tasks": tasks, "now": time.strftime(TIME, time.gmtime()), "version": job.version, "blocked": False}
+        return JSONResponse({**told, **self._counts(job)})
 
     def _task(self, job: Job, item: dict[str, Any]) -> dict[str, Any]:
         job.leased[item["item"]] = "person-1"
-        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LEASE_SECONDS))
+        ends = time.strftime(TIME, time.gmtime(time.time() + LEASE_SECONDS))
         photo = f"/api/photos/{job.name}/{item['item']}" if item.get("bytes") else None
         kept = {key: value for key, value in item.items() if key != "bytes"}
         return {

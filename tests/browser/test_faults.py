@@ -96,6 +96,27 @@ def should_keep_answers_when_the_sign_in_has_ended_and_send_them_after_the_next(
     assert contract.server.sign_ins == 2
 
 
+@pytest.mark.parametrize("hours", [-3, 3])
+def should_hold_photos_ahead_as_long_as_leased_whatever_the_device_thinks_the_time_is(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo], hours: int
+) -> None:
+    job = contract.photos(pictures[:30])
+    with opens(PHONE) as one:
+        one.context.add_init_script(
+            f"const right = Date.now; window.later = 0; Date.now = () => right() + {hours} * 3_600_000 + window.later"
+        )
+        start(one, contract, job)
+        for _ in range(3):
+            one.label("Meal")
+        one.sent()
+        one.page.evaluate("window.later = 301_000; null")  # past the contract's leases: few are held still
+        with one.page.expect_request(lambda it: it.url.endswith("/leases") and len(it.post_data_json["have"]) <= 2):
+            one.label("Meal")
+        one.sent()
+    assert contract.server.lease_requests < 20, "two fill the device, then one follows each answer"
+    assert len(contract.answers(job)) == 4
+
+
 def should_take_no_photos_for_who_signs_in_for_the_owners_page(
     contract: ContractDesk, opens: Opens, pictures: list[Photo]
 ) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -93,6 +94,8 @@ def should_lead_from_sign_in_to_an_answer(room: Room, api: Api) -> None:
     status, leased = api("POST", f"/api/jobs/{job.name}/leases", {"limit": 2, "have": []}, person=person)
     assert (status, len(leased["tasks"]), leased["blocked"]) == (200, 2, False)
     [task, other] = leased["tasks"]
+    lasts = datetime.fromisoformat(task["lease_ends"]) - datetime.fromisoformat(leased["now"])
+    assert timedelta(seconds=job.options.lease_seconds - 60) < lasts <= timedelta(seconds=job.options.lease_seconds)
     assert (task["width"], task["text"], task["context"], task["together"]) == (800, None, {"genre": "寿司"}, 1)
     shown = api.raw("GET", task["photo"], person=person)
     assert (shown["statusCode"], shown["headers"]["Content-Type"]) == (200, "image/jpeg")
