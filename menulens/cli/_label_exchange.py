@@ -99,8 +99,14 @@ def import_labels(  # noqa: PLR0917 (typer reads the options from the signature)
 def _bring_in(labeling: Labeling, name: str, found: Imported, *, is_new: bool) -> None:
     portal = labeling.portal
     if is_new:
+        is_there = jobs.find(portal, name) is not None
+        if is_there and not into_job.is_kept(portal, name, found):
+            raise ExchangeError(
+                f"There is a job {name} of other photos or texts; nothing was imported. Give the new job another name "
+                f"(--name NAME), or give that one's items these answers (--into {name})."
+            )
         manifest = into_job.keep(portal, name, found)
-        if jobs.find(portal, name) is None:
+        if not is_there:
             with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=err) as progress:
                 task = progress.add_task("Opening the job", total=None)
                 execution = labeling.start("label", {"manifest": manifest, "job_name": name})

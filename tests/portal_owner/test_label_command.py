@@ -16,6 +16,7 @@ from menulens.core import names
 from menulens.local.config import ACCOUNT
 from menulens.portal import jobs, log, work
 from menulens.portal.context import Portal, portal_of
+from menulens.portal.exchange import from_job, into_job, label_studio
 from menulens.portal.table import definition
 
 from .conftest import REGION, Maker, Session
@@ -153,6 +154,28 @@ def should_bring_answers_of_a_file_into_a_job_that_is_there(make: Maker, local: 
         "0 answers recorded, 1 were there before"
         in run("import", str(tmp_path / "theirs.json"), "--into", job.name).stdout
     )
+
+
+def should_keep_what_an_import_carries_when_another_file_has_its_name(
+    make: Maker, local: Portal, tmp_path: Path
+) -> None:
+    job = make.job(2)
+    box = {"from_name": "box", "to_name": "img", "type": "rectanglelabels", "value": {"x": 1}}
+    photos = [record.source for record in from_job.read(local, job)]
+    theirs = [{"id": 7, "data": {"image": photo}, "annotations": [{"id": 1, "result": [box]}]} for photo in photos]
+    for folder, tasks in (("a", theirs), ("b", [{"id": 8, "data": {"image": "s3://photos/photos/x.jpg"}}])):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{job.name}.json").write_text(json.dumps(tasks), encoding="utf-8")
+    first, second = (str(tmp_path / folder / f"{job.name}.json") for folder in "ab")
+    reading = label_studio.Reading(from_job.names_of(job))
+    into_job.keep(local, job.name, label_studio.read(Path(first).read_bytes(), reading))
+    told = run("import", second, code=1).stderr
+    assert f"There is a job {job.name} of other photos or texts" in told
+    assert "--name NAME" in told
+    assert f"--into {job.name}" in told
+    assert "0 answers recorded" in run("import", first).stdout
+    run("export", job.name, str(tmp_path / "back.json"))
+    assert json.loads((tmp_path / "back.json").read_text(encoding="utf-8")) == theirs
 
 
 def should_say_what_a_file_holds_without_a_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,10 +52,20 @@ def keep(portal: Portal, name: str, imported: Imported) -> str:
     """Keep an import beside the job that is to come, and return the input manifest to make it from."""
     records = "".join(strict_json.dumps(record.to_json()) + "\n" for record in imported.records)
     rejects = "".join(strict_json.dumps(reject.to_json()) + "\n" for reject in imported.rejects)
-    manifest = "".join(strict_json.dumps(record.line()) + "\n" for record in imported.records)
+    manifest = _manifest(imported)
     for file, text in ((from_job.RECORDS, records), ("rejects.jsonl", rejects), (from_job.MANIFEST, manifest)):
         portal.storage.write_text(from_job.place(portal.labels_bucket, name, file), text, "application/jsonl")
     return from_job.place(portal.labels_bucket, name, from_job.MANIFEST)
+
+
+def is_kept(portal: Portal, name: str, imported: Imported) -> bool:
+    """Tell whether what is kept beside a job is of the same photos or texts."""
+    place = from_job.place(portal.labels_bucket, name, from_job.MANIFEST)
+    return portal.storage.exists(place) and portal.storage.read_bytes(place) == _manifest(imported).encode()
+
+
+def _manifest(imported: Imported) -> str:
+    return "".join(strict_json.dumps(record.line()) + "\n" for record in imported.records)
 
 
 def record(
