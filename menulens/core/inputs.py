@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from menulens.core import keys, names
+from menulens.core.lines import LONGEST_KEY
 
 _JOB_NAME: Final = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
 _DATASET_NAME: Final = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,39}")
 _DATASET: Final = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
 _ARN: Final = re.compile(r"arn:[a-z-]+:sagemaker:[a-z0-9-]+:\d{12}:([a-z-]+)/(.+)")
 _ADDITION: Final = re.compile(r"[0-9T:.-]{26}Z-[0-9a-f]{8}")
-_LARGEST_KEY: Final = 1024
 _PARENT: Final = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"  # what Step Functions itself adds to a nested execution
 
 
@@ -163,7 +163,7 @@ def _s3(value: Any) -> tuple[str, str]:
     if not isinstance(value, str) or not value.startswith("s3://"):
         raise ValueError
     bucket, _, key = value.removeprefix("s3://").partition("/")
-    if not bucket or len(key.encode()) > _LARGEST_KEY or "\n" in key:
+    if not bucket or len(key.encode()) > LONGEST_KEY or "\n" in key:
         raise ValueError
     return bucket, key
 

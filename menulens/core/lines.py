@@ -16,6 +16,7 @@ from menulens.core.keys import METADATA_SUFFIX, SOURCE_REF
 from menulens.core.rules import CleaningRules
 
 LONGEST_LINE = 100_000  # characters; Ground Truth's own limit
+LONGEST_KEY = 1_024  # bytes of an object's key; S3's own limit
 CLASS_NAME = "class-name"
 HUMAN_ANNOTATED = "human-annotated"
 FAILURE_REASON = "failure-reason"
@@ -153,11 +154,14 @@ class LineJudge:
         if not isinstance(source, str) or not source.startswith(S3_SCHEME):
             return Rejection(Reject.SOURCE_REF_NOT_S3, f"{SOURCE_REF} is {_short(source)}; s3://bucket/key is due.")
         bucket, _, key = source[len(S3_SCHEME) :].partition("/")
-        if not bucket or not key or key.endswith("/") or not _is_text(key):
+        if not bucket or not key or key.endswith("/") or not is_text(key):
             return Rejection(Reject.SOURCE_REF_NOT_S3, f"{SOURCE_REF} is {_short(source)}; it names no object.")
         if bucket != self._bucket or not key.startswith(self._prefix):
             ours = f"{S3_SCHEME}{self._bucket}/{self._prefix}"
             return Rejection(Reject.FOREIGN_PHOTO, f"{_short(source)} is not under {ours}.")
+        if len(key.encode()) > LONGEST_KEY:
+            reason = f"{SOURCE_REF} is {_short(source)}; an object's key has at most {LONGEST_KEY:,} bytes."
+            return Rejection(Reject.SOURCE_REF_NOT_S3, reason)
         return key
 
     def _label_of(  # noqa: PLR0911 (one return for each reason)
@@ -226,10 +230,10 @@ def _label_number(label: Any) -> int | None:
     return None
 
 
-def _is_text(key: str) -> bool:
-    """Tell whether a key can be written as UTF-8; JSON escapes can make half characters, which S3 does not know."""
+def is_text(value: str) -> bool:
+    """Tell whether a text can be written as UTF-8; JSON escapes can make half characters, which S3 does not know."""
     try:
-        key.encode("utf-8")
+        value.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True

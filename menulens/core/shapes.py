@@ -19,7 +19,7 @@ import numpy as np
 
 from menulens.core.blocks import Block
 from menulens.core.keys import METADATA_SUFFIX, SOURCE_REF
-from menulens.core.lines import CLASS_NAME, FAILURE_REASON, HUMAN_ANNOTATED, S3_SCHEME, Token, tokens
+from menulens.core.lines import CLASS_NAME, FAILURE_REASON, HUMAN_ANNOTATED, LONGEST_KEY, S3_SCHEME, Token, tokens
 from menulens.core.rules import CleaningRules
 from menulens.core.words import Bits, Flags, Numbers, are_literals, are_numbers, byte_at, constant, gather
 
@@ -117,6 +117,7 @@ class Shape:
     labeled: bool
     _steps: list[Step]
     _marks: int
+    _longest_key: int
 
     def fit(self, block: Block, left: Flags) -> Fit | None:
         """Return the lines that fit, among those that are left (and plain); None if none does."""
@@ -148,7 +149,8 @@ class Shape:
             after, before = start + len(step.text), step
         good &= (wrong == 0) & (after == end)
         key = fields["key"]
-        good &= (key.size > 0) & (byte_at(block.words, key.start + key.size - 1) != ord("/"))
+        good &= (key.size > 0) & (key.size <= self._longest_key)
+        good &= byte_at(block.words, key.start + key.size - 1) != ord("/")
         if good.all():
             return Fit(rows, key, fields.get("label"), fields.get("name"), fields.get("human"))
         chosen = np.flatnonzero(good)
@@ -207,7 +209,7 @@ def learn(line: bytes, rules: CleaningRules, *, labeled: bool = True) -> Shape |
     values = [(token, slot, _kind(text[token.start : token.end])) for token, slot in zip(scalars, found, strict=True)]
     if any(kind != _STRING and slot not in {"", "label"} for _, slot, kind in values):
         return None
-    return _shape(text.encode("latin-1"), values, start, labeled)
+    return _shape(text.encode("latin-1"), values, start, labeled, LONGEST_KEY - len(rules.photo_prefix.encode()))
 
 
 def _kind(raw: str) -> str:
@@ -216,7 +218,9 @@ def _kind(raw: str) -> str:
     return _LITERAL if raw in _LITERALS else _NUMBER
 
 
-def _shape(line: bytes, values: list[tuple[Token, str, str]], start: bytes, labeled: bool) -> Shape | None:
+def _shape(
+    line: bytes, values: list[tuple[Token, str, str]], start: bytes, labeled: bool, longest_key: int
+) -> Shape | None:
     """Cut a line into texts and values."""
     steps: list[Step] = []
     done = marks = 0
@@ -246,4 +250,5 @@ def _shape(line: bytes, values: list[tuple[Token, str, str]], start: bytes, labe
         labeled=labeled,
         _steps=steps,
         _marks=marks,
+        _longest_key=longest_key,
     )

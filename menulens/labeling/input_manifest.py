@@ -13,12 +13,12 @@ from itertools import islice
 from typing import Any, Final, Literal
 
 from menulens.core import keys, names, photos
+from menulens.core.lines import LONGEST_KEY, LONGEST_LINE
 from menulens.labeling import jobs, layout, merge, task_page
 from menulens.storage import ObjectMissingError, Storage, is_s3, parse_s3_uri
 
 THREADS: Final = 32
 WINDOW: Final = 512  # photos whose headers are read ahead
-LONGEST_LINE: Final = 100_000  # characters that Ground Truth takes in one line
 DIGEST: Final = 12
 
 
@@ -229,7 +229,8 @@ def given(lines: Iterable[bytes], attribute: str, photo_bucket: str, photo_prefi
         if not line:
             continue
         value = merge.record(line)
-        if value is None:
+        asked = None if value is None else _asked_again(value, line, attribute)
+        if value is None or asked is None:
             reason = "A JSON object with a text under source-ref or source is due."
             yield Reject(line, "no-source-ref", reason, number)
             continue
@@ -241,21 +242,26 @@ def given(lines: Iterable[bytes], attribute: str, photo_bucket: str, photo_prefi
             yield Reject(line, "too-long", f"A line may have {LONGEST_LINE:,} characters.", number)
         elif key == keys.SOURCE:
             if uri.strip():
-                yield Candidate("", _asked_again(value, line, attribute), None, number, text=uri)
+                yield Candidate("", asked, None, number, text=uri)
             else:
                 yield Reject(line, "empty", "There is nothing to read in it.", number)
         elif not is_s3(uri) or not uri.startswith(f"s3://{photo_bucket}/{photo_prefix}"):
             yield Reject(line, "not-ours", f"A photo in s3://{photo_bucket}/{photo_prefix} is due.", number)
         elif not parse_s3_uri(uri).key or uri.endswith("/"):
             yield Reject(line, "no-photo", f"{uri} names no object.", number)
+        elif len(parse_s3_uri(uri).key.encode()) > LONGEST_KEY:
+            yield Reject(line, "no-photo", f"An object's key has at most {LONGEST_KEY:,} bytes.", number)
         else:
-            yield Candidate(uri, _asked_again(value, line, attribute), None, number)
+            yield Candidate(uri, asked, None, number)
 
 
-def _asked_again(value: dict[str, Any], line: bytes, attribute: str) -> bytes:
-    """Return a line as it goes to the job: as it came, or without what a failed attempt left."""
+def _asked_again(value: dict[str, Any], line: bytes, attribute: str) -> bytes | None:
+    """Return a line as it goes to the job: as it came, or without what a failed attempt left; None if it can't go."""
     failed = attribute + keys.METADATA_SUFFIX in value and not merge.is_labeled(value, attribute)
-    return merge.without_label(value, attribute) if failed else line
+    try:
+        return merge.without_label(value, attribute) if failed else line
+    except RecursionError:
+        return None
 
 
 def prepare(

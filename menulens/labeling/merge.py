@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from menulens.core.keys import METADATA_SUFFIX, SOURCE, SOURCE_REF
+from menulens.core.lines import is_text
 from menulens.storage import Storage
 
 
@@ -46,14 +47,18 @@ class Merged:
 
 
 def record(line: bytes) -> dict[str, Any] | None:
-    """Return a manifest line as a record, of a photo (``source-ref``) or a text (``source``); None where it is none."""
+    """Return a manifest line as a record, of a photo (``source-ref``) or a text (``source``); None where it is none.
+
+    One whose location or text holds half a character, as JSON's escapes can, is none: it could not be asked for.
+    """
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or not isinstance(value.get(SOURCE_REF, value.get(SOURCE)), str):
+    if not isinstance(value, dict):
         return None
-    return value
+    about = value.get(SOURCE_REF, value.get(SOURCE))
+    return value if isinstance(about, str) and is_text(about) else None
 
 
 def subject(value: dict[str, Any]) -> tuple[str, str]:
@@ -93,9 +98,16 @@ def merge(manifests: Iterable[Iterable[bytes]], attribute: str) -> Merged:
 
 
 def without_label(value: dict[str, Any], attribute: str) -> bytes:
-    """Return a record as the line that asks for its label again: no failure of the last attempt stays in it."""
+    """Return a record as the line that asks for its label again: no failure of the last attempt stays in it.
+
+    Raises
+    ------
+    RecursionError
+        If it is nested so deeply that it could just be read.
+    """
     asked = {key: item for key, item in value.items() if key not in (attribute, attribute + METADATA_SUFFIX)}
-    return json.dumps(asked, ensure_ascii=False).encode()
+    # Half a character, which UTF-8 can't hold, is written as the escape that it came as.
+    return json.dumps(asked, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _stripped(lines: Iterable[bytes]) -> Iterator[bytes]:

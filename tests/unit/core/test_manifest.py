@@ -112,6 +112,8 @@ def should_keep_every_form_that_a_labeling_job_writes(line: bytes) -> None:
         ("source-ref-not-s3", any_line("photos/n.jpg", source_ref=7)),
         ("source-ref-not-s3", any_line("photos/n.jpg", source_ref="s3://photos-of-menus/photos/")),
         ("source-ref-not-s3", any_line("photos/n.jpg").replace(b"n.jpg", b"\\ud800.jpg")),
+        ("source-ref-not-s3", any_line("photos/" + "n" * 1_018)),
+        ("source-ref-not-s3", any_line("photos/" + "寿" * 340)),
         ("foreign-photo", any_line("photos/n.jpg", source_ref="s3://others/photos/n.jpg")),
         ("foreign-photo", any_line("elsewhere/n.jpg")),
         ("line-too-long", any_line("photos/n.jpg", note="x" * 100_000)),
@@ -119,6 +121,11 @@ def should_keep_every_form_that_a_labeling_job_writes(line: bytes) -> None:
 )
 def should_reject_with_a_reason(code: str, line: bytes) -> None:
     assert code_of(line) == code
+
+
+@pytest.mark.parametrize("name", ["n" * 1_017, "寿" * 339])
+def should_keep_a_photo_whose_name_is_as_long_as_one_may_be(name: str) -> None:
+    assert code_of(any_line(f"photos/{name}")) is None
 
 
 def should_measure_a_line_in_characters_and_not_in_bytes() -> None:

@@ -50,6 +50,7 @@ TEXTS = [
     "y" * 65,
     "z" * 200,
     "あ" * 30,
+    "w" * 1_012,  # with an ending and no more, the longest name that an object can have
     "\x7f",
     " ",
     "a/b",
@@ -175,6 +176,16 @@ def should_parse_none_of_the_usual_lines_but_the_first(
         )
         assert set(codes >> 2) == {1}
         assert len(parsed) == 64
+
+
+@pytest.mark.parametrize("restaurant", ["r1", "ちいさな町の小さな食堂"])
+def should_reject_a_name_that_no_object_can_have_though_the_line_is_a_usual_one(restaurant: str) -> None:
+    longest = 1_024 - len(f"photos/{restaurant}/".encode())
+    names = [*("n" * 9 for _ in range(64)), "n" * longest, "n" * (longest + 1)]
+    lines = [json.dumps(any_record(f"photos/{restaurant}/{name}", 1), ensure_ascii=False).encode() for name in names]
+    codes, _ = scanning.KeyReader(_rules()).block(Block(of_lines(lines)))
+    assert set(codes[:-1] >> 2) == {1}
+    assert codes[-1] == scanning.CODE_OF[scanning.Reject.SOURCE_REF_NOT_S3]
 
 
 # --- blocks ---------------------------------------------------------------------------------------

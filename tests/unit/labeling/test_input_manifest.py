@@ -1,11 +1,13 @@
-"""What of a manifest of texts is asked about."""
+"""What of a manifest is asked about, and what is rejected without a look at any photo."""
 
 from __future__ import annotations
 
 import json
 
+import pytest
+
 from menulens.labeling import merge
-from menulens.labeling.input_manifest import Caps, Selection, Selector, given
+from menulens.labeling.input_manifest import Candidate, Caps, Selection, Selector, given
 from menulens.storage import Storage
 
 ATTRIBUTE = "menu-category"
@@ -54,6 +56,41 @@ def should_not_ask_again_about_a_text_that_has_a_label() -> None:
     assert (selection.labeled_before, selection.left) == (1, 1)
     done, _ = selected([b'{"source": "soba"}'], labeled=frozenset({("source", "soba")}))
     assert (done.asked, done.labeled_before, done.kind) == ([], 1, "text")
+
+
+def should_reject_hostile_lines_with_a_reason() -> None:
+    hostile = {
+        b"[" * 99_000: "no-source-ref",
+        b'{"source-ref":"s3://b/photos/a.jpg","x":' + b"[" * 40_000 + b"]" * 40_000 + b"}": "no-source-ref",
+        rb'{"source-ref":"s3://b/photos/\ud83d.jpg"}': "no-source-ref",
+        rb'{"source-ref":"s3://b/photos/\ud83d/"}': "no-source-ref",
+        b'{"source-ref":"s3://b/photos/' + b"a" * 1_018 + b'"}': "no-photo",
+        b'{"source-ref":"s3://b/photos/' + "寿".encode() * 340 + b'"}': "no-photo",
+        b'{"source-ref":"s3://b/photos/"}': "no-photo",
+    }
+    selection, codes = selected([*hostile])
+    assert codes == [*hostile.values()]
+    assert [json.loads(reject.to_json().encode())["original"].encode() for reject in selection.rejects] == [*hostile]
+
+
+def should_ask_about_a_photo_whose_name_is_as_long_as_one_may_be() -> None:
+    longest = f"s3://b/photos/{'寿' * 339}"
+    line = json.dumps({"source-ref": longest}).encode()
+    assert list(given([line], ATTRIBUTE, "b", "photos/")) == [Candidate(longest, line, number=1)]
+
+
+def should_ask_again_about_what_failed_whatever_else_its_line_holds() -> None:
+    failed = {"source": "udon", "memo": "\ud83d", f"{ATTRIBUTE}-metadata": {"failure-reason": "?"}}
+    selection, codes = selected([json.dumps(failed).encode()])
+    assert (selection.asked, codes) == ([rb'{"source": "udon", "memo": "\ud83d"}'], [])
+
+
+def should_reject_a_failed_line_that_can_be_read_but_not_be_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_deep(value: object, attribute: str) -> bytes:
+        raise RecursionError
+
+    monkeypatch.setattr(merge, "without_label", too_deep)
+    assert selected([any_label("udon", None)])[1] == ["no-source-ref"]
 
 
 def should_merge_labels_of_texts() -> None:

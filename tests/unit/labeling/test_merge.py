@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,31 @@ def should_count_label_zero_as_a_label() -> None:
 def should_ask_again_without_the_failure_of_the_last_attempt() -> None:
     value = {"source-ref": "s3://photos/a.jpg", f"{ATTRIBUTE}-metadata": {"failure-reason": "x"}, "店": "そば"}
     assert json.loads(without_label(value, ATTRIBUTE)) == {"source-ref": "s3://photos/a.jpg", "店": "そば"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000,
+        b'{"source-ref":"s3://photos/a.jpg","x":' + b"[" * 40_000 + b"]" * 40_000 + b"}",
+        rb'{"source-ref":"s3://photos/\ud83d.jpg"}',
+        rb'{"source":"\ud83d"}',
+        b'{"source-ref":"s3://photos/a.jpg","x":' + b"9" * 5_000 + b"}",
+        b"\xff",
+    ],
+    ids=["brackets", "deep", "half a character", "half a character of a text", "long number", "no UTF-8"],
+)
+def should_take_no_hostile_line_for_a_record(line: bytes) -> None:
+    assert record(line) is None
+    merged = merge([[line, any_line("a", 1)]], ATTRIBUTE)
+    assert (merged.labeled, merged.unreadable) == (1, 1)
+
+
+def should_ask_again_in_the_same_characters_and_with_half_of_one_escaped() -> None:
+    value = record(rb'{"source-ref":"s3://photos/a.jpg","\u5e97":"\u305d\u3070","memo":"\ud83d"}')
+    assert value is not None
+    due = '{"source-ref": "s3://photos/a.jpg", "店": "そば", "memo": "\\ud83d"}'
+    assert without_label(value, ATTRIBUTE) == due.encode()
 
 
 any_manifest = st.lists(st.builds(any_line, st.sampled_from("abcdef"), st.none() | st.integers(0, 5)), max_size=12)
