@@ -26,6 +26,8 @@ from menulens.portal.table import TableError
 VERSION: Final = "1"
 HEALTH: Final = "/api/health"
 AGAIN: Final = "The portal could not do this just now; send it again."
+_LONGEST_MS: Final = 86_400_000
+"""A photo that is in view for longer is in nobody's view; its answer is as good as any."""
 _LISTED: Final = frozenset({"open", "paused"})
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -325,6 +327,6 @@ def _answer(job: Job, given: bodies.GivenAnswer) -> Answer:
         second=index(given.second),
         problem=given.problem,
         replaces=given.replaces or "",
-        shown_ms=given.shown_ms,
+        shown_ms=min(given.shown_ms, _LONGEST_MS),
         at=given.at,
     )

@@ -39,7 +39,10 @@ class ReleaseRequest(Body):
 
 
 class GivenAnswer(Body):
-    """One answer; ``id`` is the device's own, and the same id is the same answer."""
+    """One answer; ``id`` is the device's own, and the same id is the same answer.
+
+    ``shown_ms`` is kept as a day at most.
+    """
 
     id: AnswerId
     item: ItemId
@@ -48,7 +51,7 @@ class GivenAnswer(Body):
     second: CategoryKey | None = None
     problem: Literal["broken", "improper"] | None = None
     replaces: AnswerId | None = None
-    shown_ms: Annotated[int, Field(ge=0, le=86_400_000), _WHOLE] = 0
+    shown_ms: Annotated[int, Field(ge=0), _WHOLE] = 0
     at: Annotated[str, Field(max_length=40)] = ""
 
 

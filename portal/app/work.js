@@ -405,6 +405,7 @@ export class Work {
   #resume() {
     this.#paused = false;
     this.#session.resumed();
+    this.#seen = null; // nobody has looked at it meanwhile
     this.#view.pausing(false);
     this.#show();
     this.#feed.fill();
@@ -413,7 +414,8 @@ export class Work {
   }
 
   #seenAgain() {
-    this.#session.resumed(); // the screen was off: that is no working time
+    this.#session.resumed(); // the screen was off: that is no working time, and nobody has looked
+    this.#shownAt = performance.now();
     if (this.#working) this.#feed.fill();
   }
 

@@ -187,6 +187,31 @@ def should_count_a_double_tap_once(contract: ContractDesk, opens: Opens, picture
     assert len(contract.answers(job)) == 1
 
 
+@pytest.mark.parametrize("away", ["paused", "hidden"])
+def should_not_count_as_looking_while_nobody_looks(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo], away: str
+) -> None:
+    job = contract.photos(pictures[:4])
+    with opens(PHONE) as one:
+        one.context.add_init_script(
+            "const right = performance.now.bind(performance); window.later = 0;"
+            "performance.now = () => right() + window.later"
+        )
+        start(one, contract, job)
+        if away == "paused":
+            one.tap(one.page.get_by_role("button", name="Pause"))
+            expect(one.page.locator(".panel")).to_contain_text("Take your time")
+        one.page.evaluate("window.later = 30 * 3_600_000; null")
+        if away == "paused":
+            one.tap(one.page.locator(".panel .primary"))
+        else:
+            one.page.evaluate("document.dispatchEvent(new Event('visibilitychange')); null")
+        one.label("Meal")
+        one.sent()
+    [answer] = contract.answers(job)
+    assert 0 < answer["shown_ms"] < 3_600_000
+
+
 def should_never_show_a_spinner_while_photos_are_slow(
     contract: ContractDesk, opens: Opens, pictures: list[Photo]
 ) -> None:

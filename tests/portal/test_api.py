@@ -110,6 +110,18 @@ def should_lead_from_sign_in_to_an_answer(room: Room, api: Api) -> None:
     assert (status, back) == (200, {})
 
 
+@pytest.mark.parametrize("shown", [86_400_001, 108_001_710, 10**30])
+def should_take_an_answer_to_a_photo_that_was_in_view_for_days(room: Room, api: Api, shown: int) -> None:
+    job = any_photo_job(room, items=1)
+    person = Annotator(room, job.name)
+    [it] = person.lease(1)
+    given = {"id": any_id(), "item": it.id, "kind": "label", "category": "meal", "shown_ms": shown}
+    status, result = api("POST", f"/api/jobs/{job.name}/answers", {"answers": [given]}, person=person.id)
+    assert (status, result["results"][0]["status"]) == (200, "accepted")
+    [kept] = jobs.get_item(room.portal, job.name, it.id).answers.values()
+    assert kept.shown_ms == 86_400_000
+
+
 def should_take_a_key_from_before_a_rename(room: Room, api: Api) -> None:
     job = any_photo_job(room, items=1)
     person = Annotator(room, job.name)
