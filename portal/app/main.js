@@ -2,8 +2,8 @@
 
 import { explain, get, UnreachableError } from "./api.js";
 import { config, finishSignIn, person, signIn, SignInNeededError, signOut } from "./auth.js";
-import { glyph, h, openSheet } from "./dom.js";
-import { language, loadWords, pick, setLanguage, t } from "./i18n.js";
+import { glyph, h, openSheet, toast } from "./dom.js";
+import { knows, language, loadWords, pick, setLanguage, t } from "./i18n.js";
 import { Outbox } from "./outbox.js";
 import { choice, menuSheet } from "./sheets.js";
 import { Store } from "./store.js";
@@ -38,6 +38,7 @@ async function start() {
   if (!who) return welcome();
   outbox = new Outbox(store, who.id);
   outbox.addEventListener("sign-in", () => work ?? welcome(t("error.sign_in")));
+  outbox.addEventListener("refused", ({ detail }) => refused(detail));
   navigator.storage?.persist?.();
   return route();
 }
@@ -56,6 +57,11 @@ async function route() {
     else jobs();
   }
   if (me) outbox.flush();
+}
+
+/** An answer was not taken: whatever is open, its giver hears why. */
+function refused({ code, message }) {
+  toast(t("error.refused", { n: 1, reason: knows(`error.${code}`) ? t(`error.${code}`) : message ?? code }));
 }
 
 async function fetchMe(show) {

@@ -5,7 +5,7 @@ import { SignInNeededError } from "./auth.js";
 import { shortcutsOn } from "./choices.js";
 import { h, toast } from "./dom.js";
 import { Feed } from "./feed.js";
-import { knows, pick, t } from "./i18n.js";
+import { pick, t } from "./i18n.js";
 import { shortcut } from "./keys.js";
 import { swipesFor } from "./pad.js";
 import { Session } from "./session.js";
@@ -14,6 +14,7 @@ import { hold } from "./tab.js";
 import { contextName, plain, said, WorkView } from "./view.js";
 
 const TOO_SOON = 200; // milliseconds: the second half of a double tap is no answer to a photo that nobody has seen
+const ASK_AGAIN = 3_000; // while it is not known what the job asks
 const PATH_LIVES = 9 * 60_000;
 const SAME = ["kind", "category", "second", "problem"];
 
@@ -27,6 +28,7 @@ export class Work {
   #view;
   #job = null;
   #jobAt = -Infinity;
+  #timer;
   #session = new Session();
   #shown = null; // the item on the stage, or the name of what is there instead
   #seen = null; // the task that was shown last, and since when
@@ -106,6 +108,7 @@ export class Work {
   }
 
   async #fetchJob() {
+    clearTimeout(this.#timer);
     try {
       const job = await get(`/api/jobs/${encodeURIComponent(this.#name)}`);
       const first = !this.#job;
@@ -117,12 +120,19 @@ export class Work {
     } catch (error) {
       if (error instanceof SignInNeededError) this.#signIn();
       else if (!(error instanceof UnreachableError)) this.#fail(error);
-      else if (!this.#job) this.#panel("end.offline", { run: () => this.#begin() });
+      else if (!this.#job) this.#askAgain(error.wait);
     }
+  }
+
+  /** Without what the job asks no photo can be shown: it goes on by itself once that is known. */
+  #askAgain(wait) {
+    this.#panel("end.offline", { run: () => this.#fetchJob() });
+    if (!this.#listeners.signal.aborted) this.#timer = setTimeout(() => this.#fetchJob(), Math.max(wait, ASK_AGAIN));
   }
 
   close() {
     this.#listeners.abort();
+    clearTimeout(this.#timer);
     this.#feed.close();
     this.#letGo?.();
     this.element.remove();
@@ -423,8 +433,7 @@ export class Work {
     this.#panel("end.sign_in", { label: t("sign_in.again"), run: () => this.#app.signInAgain() });
   }
 
-  async #refused({ job, item, code, message }) {
-    toast(t("error.refused", { n: 1, reason: knows(`error.${code}`) ? t(`error.${code}`) : message ?? code }));
+  async #refused({ job, item }) {
     if (job === this.#name) await this.#feed.forget(item);
     this.#show();
   }

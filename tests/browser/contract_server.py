@@ -83,6 +83,8 @@ class ContractServer:
         self.photo_delay = 0.0
         self.fail_answers: list[int | str] = []
         """What becomes of the next requests with answers: a status, or "lost" (kept, but no reply arrives)."""
+        self.fail_jobs: list[int] = []
+        """Statuses of the next requests for what a job asks."""
         self.refresh_works = True
         self.version = "000000000000"
         self.changed: dict[str, str] = {}
@@ -201,6 +203,8 @@ class ContractServer:
     def _job(self, request: Request) -> Response:
         if self._refused(request):
             return JSONResponse({"message": "Unauthorized"}, 401)
+        if self.fail_jobs:
+            return JSONResponse({"error": {"code": "busy", "message": "try later"}}, self.fail_jobs.pop(0))
         job = self.jobs.get(request.path_params["job"])
         if job is None:
             return JSONResponse({"error": {"code": "no-job", "message": "no such job"}}, 404)

@@ -29,6 +29,19 @@ def should_send_again_what_got_no_reply_and_count_it_once(
     assert list(dict.fromkeys(sent)) == [answer["id"] for answer in contract.answers(job)], "not in order"
 
 
+def should_begin_by_itself_when_what_the_job_asks_comes_late(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
+    job = contract.photos(pictures[:10])
+    contract.server.fail_jobs = [503, 502]
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        one.label("Meal")
+        one.sent()
+    assert contract.server.fail_jobs == []
+    assert said(contract.answers(job), "category") == [("meal",)]
+
+
 def should_offer_a_category_that_is_added_while_people_work(
     contract: ContractDesk, opens: Opens, pictures: list[Photo]
 ) -> None:
@@ -171,6 +184,23 @@ def should_say_that_another_device_answered_first(contract: ContractDesk, opens:
         expect(two.page.locator(".toast")).to_contain_text("answered this photo already")
         two.sent()
     assert said(contract.answers(job), "category") == [("meal",)]
+
+
+def should_say_at_the_list_of_jobs_too_that_an_answer_was_not_taken(
+    contract: ContractDesk, opens: Opens, pictures: list[Photo]
+) -> None:
+    job = contract.photos(pictures[:4])
+    contract.photos(pictures[4:8])
+    with opens(PHONE) as one:
+        start(one, contract, job)
+        contract.server.fail_answers = [503] * 50
+        one.label("Drink")
+        one.page.goto(contract.url)
+        expect(one.page.locator("h1")).to_have_text("Your jobs")
+        contract.server.jobs[job].answers["0000000"] = [{"id": "of another device", "kind": "label"}]
+        contract.server.fail_answers = []
+        expect(one.page.locator(".toast")).to_contain_text("answered this photo already")
+    assert contract.answers(job) == []
 
 
 def should_count_a_double_tap_once(contract: ContractDesk, opens: Opens, pictures: list[Photo]) -> None:
