@@ -19,6 +19,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         label_attribute=deployed.settings()["labeling"]["label_attribute"],
         labels_bucket=deployed.variable(deployed.LABELS_BUCKET),
         expected_input=event.get(keys.INPUT_MANIFEST),
+        made_from=event.get(keys.MADE_FROM),
         creation_error=event.get(keys.JOB_ERROR),
         providers=providers.of(boto3),
         storage=Storage(boto3.client("s3")),

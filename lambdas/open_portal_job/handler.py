@@ -7,12 +7,15 @@ from typing import Any
 import boto3
 
 from menulens.core import deployed, keys
+from menulens.labeling.jobs import require_made_from
 from menulens.portal import context, jobs
 from menulens.portal.model import ENDED
 
 
 def handler(event: dict[str, Any], context_: object) -> None:
     portal = context.deployed_portal(boto3)
+    # Making display copies takes a while: another execution may have taken the name meanwhile.
+    require_made_from(event[keys.JOB_NAME], event[keys.MADE_FROM], portal.labels_bucket, portal.storage)
     job = jobs.open_job(
         portal,
         deployed.settings(),

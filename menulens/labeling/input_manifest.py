@@ -285,6 +285,7 @@ def prepare(
         ``job_name`` (unless given, it follows from what the job is given, so that the same work has one name),
         ``job_kind`` (``photo`` or ``text``),
         ``input_manifest``, ``categories_uri``, ``template_uri``, ``earlier_manifest`` (labels from before, or None),
+        ``made_from`` (a digest of the input manifest and of the place of the labels from before),
         ``manifest`` (None: there are no new labels yet), ``name`` (for the dataset), ``count`` (photos to ask about)
         and ``rejected``, ``left``, ``labeled_before``.
 
@@ -292,6 +293,8 @@ def prepare(
     ------
     NoPhotosError
         If there is no photo to ask about and no label from before.
+    LabelingJobError
+        If a job of this name was made from anything else; then nothing is written.
     """
     attribute = settings["labeling"]["label_attribute"]
     earlier = _earlier(resume_from, labels_bucket, providers, storage)
@@ -325,6 +328,7 @@ def prepare(
         earlier=earlier,
         settings=settings,
         labels_bucket=labels_bucket,
+        providers=providers,
         storage=storage,
     )
 
@@ -337,17 +341,13 @@ def _write(
     earlier: str | None,
     settings: Mapping[str, Any],
     labels_bucket: str,
+    providers: Sequence[jobs.Finder],
     storage: Storage,
 ) -> dict[str, Any]:
     content = b"".join(line + b"\n" for line in selection.asked)
     categories, template = task_page.categories(settings), task_page.template(settings)
     name = job_name or _name(content, categories, template, resume_from, settings)
     folder = layout.inputs(labels_bucket, name)
-    storage.write_bytes(f"{folder}/{layout.INPUT_MANIFEST}", content, "application/jsonl")
-    rejects = "".join(reject.to_json() + "\n" for reject in selection.rejects)
-    storage.write_text(f"{folder}/{keys.REJECTS}", rejects, "application/jsonl")
-    storage.write_text(f"{folder}/{layout.CATEGORIES}", categories, "application/json")
-    storage.write_text(f"{folder}/{layout.TEMPLATE}", template, "text/html; charset=utf-8")
     counts = {
         "rejected": len(selection.rejects),
         "left": selection.left,
@@ -364,13 +364,23 @@ def _write(
         "resume_from": resume_from,
         "earlier_manifest": earlier,
     }
-    # Last: who finds the card finds all the rest.
-    storage.write_json(layout.input_card(labels_bucket, name), card)
+    if jobs.find(name, *providers):
+        # What a job was given stays as it is.
+        jobs.require_made_from(name, jobs.made_from(card), labels_bucket, storage)
+    else:
+        storage.write_bytes(f"{folder}/{layout.INPUT_MANIFEST}", content, "application/jsonl")
+        rejects = "".join(reject.to_json() + "\n" for reject in selection.rejects)
+        storage.write_text(f"{folder}/{keys.REJECTS}", rejects, "application/jsonl")
+        storage.write_text(f"{folder}/{layout.CATEGORIES}", categories, "application/json")
+        storage.write_text(f"{folder}/{layout.TEMPLATE}", template, "text/html; charset=utf-8")
+        # Last: who finds the card finds all the rest.
+        storage.write_json(layout.input_card(labels_bucket, name), card)
     return {
         keys.JOB_NAME: name,
         keys.JOB_KIND: selection.kind,
         keys.NAME: jobs.dataset_name(name),
         keys.INPUT_MANIFEST: f"{folder}/{layout.INPUT_MANIFEST}",
+        keys.MADE_FROM: jobs.made_from(card),
         keys.CATEGORIES_URI: f"{folder}/{layout.CATEGORIES}",
         keys.TEMPLATE_URI: f"{folder}/{layout.TEMPLATE}",
         keys.EARLIER_MANIFEST: earlier,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,19 +69,23 @@ Finder = Callable[[str], Job | None]
 """Looks for a job of this name where one provider keeps its jobs."""
 
 
+def find(name: str, *providers: Finder) -> Job | None:
+    """Ask the providers for a job, one after the other; None if none has it."""
+    return next((job for ask in providers if (job := ask(name)) is not None), None)
+
+
 def describe(name: str, *providers: Finder) -> Job:
-    """Ask the providers for a job, one after the other.
+    """Ask the providers for a job that is due.
 
     Raises
     ------
     LabelingJobError
         If none has such a job.
     """
-    for find in providers:
-        job = find(name)
-        if job is not None:
-            return job
-    raise LabelingJobError(f"{name}: there is no labeling job of this name.")
+    job = find(name, *providers)
+    if job is None:
+        raise LabelingJobError(f"{name}: there is no labeling job of this name.")
+    return job
 
 
 def ground_truth(sagemaker: Any) -> Finder:
@@ -136,6 +141,27 @@ def card(name: str, labels_bucket: str, storage: Storage) -> Mapping[str, Any] |
         return None
     made: Mapping[str, Any] = storage.read_json(place)
     return made
+
+
+def made_from(given: Mapping[str, Any]) -> str:
+    """Return a digest of what a card says that a job was made from: what is asked, and the labels from before."""
+    return hashlib.sha256(f"{given['sha256']} {given['earlier_manifest']}".encode()).hexdigest()
+
+
+def require_made_from(name: str, due: str, labels_bucket: str, storage: Storage) -> None:
+    """Refuse a name under which other inputs lie: its job's labels would be taken for those of others.
+
+    Raises
+    ------
+    LabelingJobError
+        If what lies there has another digest (:func:`made_from`) than ``due``, or there is nothing.
+    """
+    given = card(name, labels_bucket, storage)
+    if given is None or made_from(given) != due:
+        raise LabelingJobError(
+            f"{name}: a labeling job of this name was made from other photos or other labels from before; choose "
+            "another job_name, or leave it out and the name follows from the photos."
+        )
 
 
 def earlier_manifest(name: str, labels_bucket: str, storage: Storage) -> str | None:

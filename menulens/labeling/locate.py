@@ -19,6 +19,7 @@ def locate(
     label_attribute: str,
     labels_bucket: str,
     expected_input: str | None,
+    made_from: str | None,
     creation_error: Mapping[str, str] | None,
     providers: Sequence[Finder],
     storage: Storage,
@@ -32,6 +33,8 @@ def locate(
         The environment's. A job of another attribute is another team's.
     expected_input
         The input manifest that the job must have been made from; None if any will do.
+    made_from
+        The digest of what must lie there; another execution may have written its own under the same name.
     creation_error
         What Step Functions caught (``Error``, ``Cause``) when it made the job or waited for it; None if nothing.
     providers
@@ -62,6 +65,8 @@ def locate(
             f"{name}: a labeling job of this name was made from {job.input_manifest}, not from {expected_input}; "
             "choose another job_name, or leave it out and the name follows from the photos."
         )
+    if made_from is not None:
+        jobs.require_made_from(name, made_from, labels_bucket, storage)
     answer = {
         keys.JOB_NAME: job.name,
         keys.JOB_STATUS: job.status,

@@ -236,6 +236,7 @@ class OpenPortalJob(_PortalStep):
                 {
                     keys.JOB_NAME: sfn.JsonPath.string_at(path(keys.JOB_NAME)),
                     keys.INPUT_MANIFEST: sfn.JsonPath.string_at(path(keys.INPUT_MANIFEST)),
+                    keys.MADE_FROM: sfn.JsonPath.string_at(path(keys.MADE_FROM)),
                     keys.DISPLAY_INDEX: sfn.JsonPath.string_at(path(DISPLAYED, keys.DISPLAY_INDEX)),
                     keys.TASK_TOKEN: sfn.JsonPath.task_token,
                 }

@@ -223,6 +223,7 @@ def a_team(sagemaker: Any, client: Callable[[str], Any]) -> str:
 def found_by(room: Room, name: str, **given: Any) -> dict[str, Any]:
     values: dict[str, Any] = {
         "expected_input": None,
+        "made_from": None,
         "creation_error": None,
         "label_attribute": ATTRIBUTE,
     }
@@ -295,6 +296,60 @@ def should_refuse_a_job_that_was_made_from_other_photos(room: Room, client: Call
     with pytest.raises(jobs.LabelingJobError, match="it can be resumed from when it has ended"):
         room.prepare(resume_from=name)
     room.sagemaker.stop_labeling_job(LabelingJobName=name)
+
+
+def inputs_of(room: Room, job: str) -> dict[str, bytes]:
+    found = room.storage.list(f"{layout.inputs(room.labels, job)}/")
+    return {item.key: room.storage.read_bytes(item.uri) for item in found}
+
+
+def should_leave_what_a_job_was_given_as_it_is(room: Room, client: Callable[[str], Any]) -> None:
+    place = f"s3://{room.photos}/photos"
+    uris = [room.put(f"a/{number}.jpg", any_photo(number)) for number in range(2)]
+    room.put("b/1.jpg", any_photo(9))
+    first = start_job(room, room.prepare(photos=f"{place}/a/"), client)
+    room.sagemaker.stop_labeling_job(LabelingJobName=first)
+    wait_until_ended(room, first)
+    label(room, first, [labeled(uris[0], 4), json.dumps({"source-ref": uris[1]}).encode()])
+
+    # Inputs of a name that no job came to have, as an execution leaves that failed before, are written anew.
+    room.prepare(photos=f"{place}/b/", job_name="week")
+    made = room.prepare(resume_from=first, job_name="week")
+    assert room.card(made)["earlier_manifest"] == layout.output_manifest(f"s3://{room.labels}/jobs/{first}")
+    start_job(room, made, client)
+    given = inputs_of(room, "week")
+    for other in ({"photos": f"{place}/b/"}, {"manifest": made["input_manifest"]}):
+        with pytest.raises(jobs.LabelingJobError, match=r"week: .* was made from other photos .*another job_name"):
+            room.prepare(**other, job_name="week")
+        assert inputs_of(room, "week") == given
+    assert room.prepare(resume_from=first, job_name="week") == made
+    assert inputs_of(room, "week") == given
+    assert found_by(room, "week", expected_input=made["input_manifest"], made_from=made["made_from"])["ours"]
+    room.sagemaker.stop_labeling_job(LabelingJobName="week")
+
+
+def should_refuse_the_job_of_another_execution_that_took_the_name_meanwhile(
+    room: Room, client: Callable[[str], Any]
+) -> None:
+    for folder in "ab":
+        room.put(f"{folder}/1.jpg", any_photo(ord(folder)))
+    late, fast = (room.prepare(photos=f"s3://{room.photos}/photos/{folder}/", job_name="both") for folder in "ab")
+    start_job(room, fast, client)
+    assert found_by(room, "both", expected_input=fast["input_manifest"], made_from=fast["made_from"])["ours"]
+    with pytest.raises(jobs.LabelingJobError, match=r"both: .* was made from other photos"):
+        found_by(room, "both", expected_input=late["input_manifest"], made_from=late["made_from"])
+    room.sagemaker.stop_labeling_job(LabelingJobName="both")
+
+
+def should_refuse_a_name_whose_job_was_made_elsewhere(room: Room, client: Callable[[str], Any]) -> None:
+    room.put("1.jpg", any_photo(1))
+    made = room.prepare(job_name="elsewhere")
+    start_job(room, made, client)
+    room.storage.delete(layout.input_card(room.labels, "elsewhere"))
+    with pytest.raises(jobs.LabelingJobError, match=r"elsewhere: .* was made from other photos"):
+        room.prepare(job_name="elsewhere")
+    assert not room.storage.exists(layout.input_card(room.labels, "elsewhere"))
+    room.sagemaker.stop_labeling_job(LabelingJobName="elsewhere")
 
 
 def should_tell_why_a_job_could_not_be_made(room: Room) -> None:

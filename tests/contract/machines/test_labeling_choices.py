@@ -252,7 +252,7 @@ def should_wake_every_execution_that_waits_for_a_job(room: Room, client: Client)
     executions = [sf.start_execution(stateMachineArn=machine, input=json.dumps(data))["executionArn"] for _ in range(2)]
     told = [json.loads(body) for body in received(client("sqs"), queue, len(executions))]
     assert {frozenset(one) for one in told} == {
-        frozenset({"job_name", "input_manifest", "display_index", "task_token"})
+        frozenset({"job_name", "input_manifest", "made_from", "display_index", "task_token"})
     }
     for one in told:
         jobs.open_job(
