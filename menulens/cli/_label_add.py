@@ -26,18 +26,21 @@ def add(
             raise LabelingError("Either a prefix of photos or --manifest is due.")
         labeling = open_labeling(environment)
         bucket = labeling.cloud.bucket("photos")
+        place = photos if photos is None or is_s3(photos) else f"s3://{bucket}/{photos}"
         added = adding.add(
             labeling.portal,
             job,
             settings=settings_of(environment).model_dump(mode="json"),
             photo_bucket=bucket,
-            photos=photos if photos is None or is_s3(photos) else f"s3://{bucket}/{photos}",
+            photos=place,
             manifest=manifest,
         )
+        if not added.records:
+            raise LabelingError(f"No photo lies under {place}." if manifest is None else f"{manifest} has no lines.")
         out.print(f"{added.job.name}: {added.asked:,} added, {added.items:,} to ask about; {added.had:,} were in it")
         if added.left:
             out.print(f"{added.left:,} are left for the same call again")
         if added.rejected:
             out.print(f"{added.rejected:,} can't be used" + (f": {added.rejects}" if added.rejects else ""))
     except (*FAILURES, DecoderError) as error:
-        raise fail(error) from None
+        raise fail(error, job) from None

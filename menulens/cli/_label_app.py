@@ -24,7 +24,17 @@ JobName = Annotated[str, typer.Argument(help="The job's name.")]
 FAILURES = (PortalError, TableError, LabelingError, SettingsError, StorageError, BotoCoreError, ClientError)
 
 
-def fail(error: Exception) -> typer.Exit:
-    """Say what went wrong, and return what ends the command."""
-    err.print(f"[bold red]error:[/] {escape(str(error))}")
+def fail(error: Exception, job: str | None = None) -> typer.Exit:
+    """Say what went wrong, and return what ends the command.
+
+    Parameters
+    ----------
+    job
+        The name that the user gave.
+    """
+    told = str(error)
+    if job is not None and isinstance(error, PortalError) and error.code == "no-job":
+        # The portal does not say so much, as members ask it too; who has credentials for its table may know.
+        told = f"There is no job {job!r}. Those there are: menulens label status"
+    err.print(f"[bold red]error:[/] {escape(told)}")
     return typer.Exit(1)

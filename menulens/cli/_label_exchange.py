@@ -93,7 +93,7 @@ def import_labels(  # noqa: PLR0917 (typer reads the options from the signature)
         job_name = into or name or _name_from(source)
         _bring_in(labeling, job_name, found, is_new=into is None)
     except _FAILURES as error:
-        raise fail(error) from None
+        raise fail(error, into) from None
 
 
 def _bring_in(labeling: Labeling, name: str, found: Imported, *, is_new: bool) -> None:
@@ -156,7 +156,7 @@ def export_labels(
             portal.storage.write_text(f"{target}.config.xml", config, "application/xml")
             out.print(f"The labeling configuration for Label Studio: {target}.config.xml", markup=False, soft_wrap=True)
     except _FAILURES as error:
-        raise fail(error) from None
+        raise fail(error, job) from None
     answers = sum(len(record.answers) for record in records)
     out.print(f"{len(records):,} items with {answers:,} answers: {target}", markup=False, soft_wrap=True)
 

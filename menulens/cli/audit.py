@@ -58,7 +58,7 @@ def audit(  # noqa: PLR0917 (typer reads the options from the signature)
             soft_wrap=True,
         )
     except (*FAILURES, CloudError, TooFewLabelsError) as error:
-        raise fail(error) from None
+        raise fail(error, job) from None
 
 
 def _show_suspects(job: Job, found: Found) -> None:

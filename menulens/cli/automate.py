@@ -60,7 +60,7 @@ def automate(
             group_of=groups_of(labeling.cloud),
         )
     except (*FAILURES, CloudError) as error:
-        raise fail(error) from None
+        raise fail(error, job) from None
     for line in lines(report):
         out.print(line, soft_wrap=True)
 

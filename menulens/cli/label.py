@@ -23,6 +23,7 @@ from menulens.cli._label_cloud import Labeling, open_labeling
 from menulens.cli.audit import audit
 from menulens.cli.automate import automate
 from menulens.portal import blocking, decisions, gold, jobs, review, stats, verify, work
+from menulens.portal.context import Portal
 from menulens.portal.model import Job, PortalError
 
 __all__ = ["app"]
@@ -95,7 +96,7 @@ def status(
         show.job(out, found, counted, jobs.progress(portal, found), portal.clock())
         show.people(out, people)
     except FAILURES as error:
-        raise fail(error) from None
+        raise fail(error, job) from None
 
 
 @app.command()
@@ -126,7 +127,7 @@ def _move(environment: str, name: str, move: Callable[[Any, str], Job]) -> None:
     try:
         job = move(open_labeling(environment).portal, name)
     except FAILURES as error:
-        raise fail(error) from None
+        raise fail(error, name) from None
     out.print(f"{job.name}: {job.state}")
 
 
@@ -144,7 +145,7 @@ def snapshot(job: JobName, wait: Wait = False, environment: Environment = "local
             answer = labeling.ended(execution)
         out.print(f"Dataset: {answer.get('dataset_uri') or answer.get('dataset') or answer}", soft_wrap=True)
     except FAILURES as error:
-        raise fail(error) from None
+        raise fail(error, job) from None
 
 
 @app.command("verify")
@@ -154,7 +155,7 @@ def verify_log(job: JobName, environment: Environment = "local") -> None:
         portal = open_labeling(environment).portal
         found = verify.verify(portal, jobs.get(portal, job).name)
     except FAILURES as error:
-        raise fail(error) from None
+        raise fail(error, job) from None
     if not found.findings:
         out.print(f"{job}: the log is as it was written: {found.lines:,} lines in {found.segments:,} segments")
         return
@@ -193,7 +194,7 @@ def people(  # noqa: PLR0917 (typer reads the options from the signature)
         counted = stats.look(jobs.items(portal, found), found.created_at)
         show.people(out, stats.annotators(counted, labeling.people(job), portal.clock()))
     except FAILURES as error:
-        raise fail(error) from None
+        raise fail(error, job) from None
 
 
 @app.command("gold")
@@ -208,16 +209,33 @@ def gold_items(
     try:
         portal = open_labeling(environment).portal
         found = jobs.get(portal, job)
-        for one in mark or []:
-            item, equals, key = one.partition("=")
-            if not equals:
-                raise PortalError("mark", f"--mark {one}: ITEM=CATEGORY is due, as 0000012=meal.")
-            decisions.set_gold(portal, job, item, by=by, label=review.category_index(found, key))
-        for item in unmark or []:
+        marks = [_mark(portal, found, one) for one in mark or []]
+        unmarks = [_item(portal, found, one) for one in unmark or []]
+        for item, category in marks:
+            decisions.set_gold(portal, job, item, by=by, label=category)
+        for item in unmarks:
             decisions.unset_gold(portal, job, item, by=by)
         show.gold(out, found, gold.known_items(portal, found))
     except FAILURES as error:
-        raise fail(error) from None
+        raise fail(error, job) from None
+
+
+def _mark(portal: Portal, job: Job, given: str) -> tuple[str, int]:
+    """Return an item's id and the index of its category, of ``ITEM=CATEGORY``."""
+    item, equals, key = given.partition("=")
+    if not equals:
+        raise PortalError("mark", f"--mark {given}: ITEM=CATEGORY is due, as 0000012=meal.")
+    return _item(portal, job, item), review.category_index(job, key)
+
+
+def _item(portal: Portal, job: Job, given: str) -> str:
+    """Return an item's id, if the job has such an item."""
+    try:
+        return jobs.get_item(portal, job.name, given).id
+    except PortalError:
+        raise PortalError(
+            "no-item", f"{job.name} has no item {given!r}; an item is named by its seven digits, as 0000012."
+        ) from None
 
 
 app.command("add")(add)

@@ -125,7 +125,8 @@ def category_index(job: Job, key: str) -> int:
     """
     category = job.category(key)
     if category is None:
-        raise PortalError("no-category", f"{key!r} is no category of {job.name}.", 404)
+        there = ", ".join(one.key for one in job.categories)
+        raise PortalError("no-category", f"{key!r} is no category of {job.name}; there are: {there}.", 404)
     return category.index
 
 

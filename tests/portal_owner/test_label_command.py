@@ -30,7 +30,7 @@ def local(session: Session) -> Portal:
     """What a deployment would have made for the environment ``local``."""
     table = names.labeling_table("local")
     session.client("dynamodb").create_table(**definition(table))
-    buckets = {room: names.bucket("local", room, ACCOUNT, REGION) for room in ("answers", "labels")}
+    buckets = {room: names.bucket("local", room, ACCOUNT, REGION) for room in ("answers", "labels", "photos")}
     for bucket in buckets.values():
         session.client("s3").create_bucket(Bucket=bucket)
     return portal_of(
@@ -74,7 +74,18 @@ def should_take_a_job_through_its_life(make: Maker, local: Portal) -> None:
     assert jobs.get(local, job.name).state == "open"
     run("stop", job.name)
     assert "is stopped; due: open" in run("pause", job.name, code=1).stderr
-    assert "no such job" in run("pause", "no-such-job", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status",), ("pause",), ("snapshot",), ("verify",), ("people",), ("gold",), ("export", "{here}/x.csv")],
+)
+def should_name_the_job_that_is_not_there_and_the_command_that_lists_them(
+    make: Maker, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    make.job(1)
+    verb, *more = (word.format(here=tmp_path) for word in words)
+    assert "no job 'sprign'. Those there are: menulens label status" in run(verb, "sprign", *more, code=1).stderr
 
 
 def should_name_the_segment_and_line_of_tampering(make: Maker, local: Portal) -> None:
@@ -103,7 +114,22 @@ def should_mark_and_unmark_known_items(make: Maker, local: Portal) -> None:
     assert jobs.get_item(local, job.name, "0000001").gold == 2
     assert "No item is known" in run("gold", job.name, "--unmark", "0000001").stdout
     assert "ITEM=CATEGORY" in run("gold", job.name, "--mark", "0000001", code=1).stderr
-    assert "no category" in run("gold", job.name, "--mark", "0000001=none", code=1).stderr
+    told = run("gold", job.name, "--mark", "0000001=meal", "--mark", "0000001=maal", code=1).stderr
+    assert f"'maal' is no category of {job.name}; there are: meal, sweets, drink, not-for-training." in told
+    told = run("gold", job.name, "--mark", "0000001=meal", "--mark", "12=meal", code=1).stderr
+    assert f"{job.name} has no item '12'; an item is named by its seven digits, as 0000012." in told
+    assert "no item '0000009'" in run("gold", job.name, "--unmark", "0000009", code=1).stderr
+    assert jobs.get_item(local, job.name, "0000001").gold is None
+
+
+def should_say_that_there_was_nothing_to_add(make: Maker, local: Portal) -> None:
+    job = make.job(1)
+    place = f"s3://{names.bucket('local', 'photos', ACCOUNT, REGION)}/photos/tipo/"
+    assert f"No photo lies under {place}." in run("add", job.name, "photos/tipo/", code=1).stderr
+    assert f"No photo lies under {place}." in run("add", job.name, place, code=1).stderr
+    empty = f"s3://{local.labels_bucket}/empty.manifest"
+    local.storage.write_text(empty, "")
+    assert f"{empty} has no lines." in run("add", job.name, "--manifest", empty, code=1).stderr
 
 
 def should_look_after_people(make: Maker, local: Portal) -> None:
