@@ -297,7 +297,7 @@ def prepare(
         If a job of this name was made from anything else; then nothing is written.
     """
     attribute = settings["labeling"]["label_attribute"]
-    earlier = _earlier(resume_from, labels_bucket, providers, storage)
+    earlier = _earlier(resume_from, attribute, labels_bucket, providers, storage)
     labeled, unlabeled = _divided(earlier, attribute, storage)
     prefix = settings["photos"]["prefix"]
     if photos is not None:
@@ -399,9 +399,9 @@ def _name(content: bytes, categories: str, template: str, resume_from: str | Non
 
 
 def _earlier(
-    resume_from: str | None, labels_bucket: str, providers: Sequence[jobs.Finder], storage: Storage
+    resume_from: str | None, attribute: str, labels_bucket: str, providers: Sequence[jobs.Finder], storage: Storage
 ) -> str | None:
-    """Return the manifest with all labels up to the job that is resumed.
+    """Return the manifest with all labels up to the job that is resumed, itself resumed or not.
 
     Raises
     ------
@@ -416,7 +416,13 @@ def _earlier(
             f"{job.name}: the labeling job is {job.status}; it can be resumed from when it has ended. "
             "To train from a running job, start snapshot."
         )
-    return jobs.all_labels(job, labels_bucket, storage)
+    before, own = jobs.earlier_manifest(job.name, labels_bucket, storage), jobs.output_manifest(job, storage)
+    if before is None:
+        return own
+    # Not what MergeLabels left: that execution may have broken off, and the job may have been reopened since.
+    place = layout.chained_manifest(labels_bucket, job.name)
+    merge.merge((storage.lines(part) for part in (before, own)), attribute).write(place, storage)
+    return place
 
 
 def _divided(earlier: str | None, attribute: str, storage: Storage) -> tuple[frozenset[tuple[str, str]], list[bytes]]:

@@ -168,11 +168,3 @@ def earlier_manifest(name: str, labels_bucket: str, storage: Storage) -> str | N
     """Return the manifest of labels that a job was resumed with, if it was."""
     made = card(name, labels_bucket, storage)
     return made["earlier_manifest"] if made else None
-
-
-def all_labels(job: Job, labels_bucket: str, storage: Storage) -> str:
-    """Return the manifest with all labels up to a job: the merged one, if the job was itself resumed."""
-    merged = layout.merged_manifest(labels_bucket, job.name)
-    if storage.exists(merged):
-        return merged
-    return output_manifest(job, storage)

@@ -46,6 +46,11 @@ def merged_manifest(bucket: str, job: str) -> str:
     return f"s3://{bucket}/{MERGED}{job}/{OUTPUT_MANIFEST}"
 
 
+def chained_manifest(bucket: str, job: str) -> str:
+    """Return where the same labels come together for the job that goes on from it, merged or not."""
+    return f"{inputs(bucket, job)}/chained.manifest"
+
+
 def snapshot_manifest(bucket: str, job: str, digest: str) -> str:
     """Return where a running job's labels are kept as they were at one moment."""
     return f"s3://{bucket}/{SNAPSHOTS}{job}-{digest[:12]}/{OUTPUT_MANIFEST}"

@@ -277,6 +277,24 @@ def should_wait_for_a_job_that_runs_and_use_one_that_was_stopped(room: Room, cli
     assert merged.lines == [labeled(uris[0], 4), labeled(uris[1], 1), labeled(uris[2], 2)]
 
 
+def should_go_on_with_every_label_of_a_chain_whatever_was_merged(room: Room, client: Callable[[str], Any]) -> None:
+    uris = [room.put(f"{number}.jpg", any_photo(number)) for number in range(3)]
+    made = room.prepare()
+    for number in range(2):
+        name = start_job(room, made, client)
+        room.sagemaker.stop_labeling_job(LabelingJobName=name)
+        wait_until_ended(room, name)
+        asked = [json.dumps({"source-ref": uri}).encode() for uri in uris[number + 1 :]]
+        label(room, name, [labeled(uris[number], number), *asked])
+        if number:  # merged once, before the job was reopened
+            room.storage.write_bytes(layout.merged_manifest(room.labels, name), labeled(uris[0], 0) + b"\n")
+        made = room.prepare(resume_from=name)
+        assert room.asked(made) == uris[number + 1 :]
+        assert room.prepare(resume_from=name) == made
+    earlier = list(room.storage.lines(made["earlier_manifest"]))
+    assert earlier == [labeled(uris[0], 0), labeled(uris[1], 1), json.dumps({"source-ref": uris[2]}).encode()]
+
+
 def wait_until_ended(room: Room, name: str) -> dict[str, Any]:
     import time  # noqa: PLC0415
 
