@@ -6,6 +6,8 @@ from pathlib import PurePosixPath
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from xdist.scheduler import LoadScopeScheduling
 
 from menulens.local.cloud_state import CloudState
@@ -13,9 +15,13 @@ from menulens.local.hosting import free_port
 from menulens.local.lifecycle import start_server, stop
 from tests.end_to_end.deployed import site  # noqa: F401  # one deployed cloud for all who need it
 
-hypothesis.settings.register_profile("usual", max_examples=50)
+hypothesis.settings.register_profile("usual", max_examples=50, deadline=None)  # a busy machine is no fault
 hypothesis.settings.register_profile("long", max_examples=1_000, deadline=None)  # pytest --hypothesis-profile=long
 hypothesis.settings.load_profile("usual")
+if hypothesis.settings().derandomize:
+    # In CI a test's examples are always the same ones: Hypothesis would mix in constants of whichever modules the tests
+    # before it have loaded, and has no setting for it.
+    providers._get_local_constants = Constants
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the processor are no result of a test,
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")  # nor is the CDK's banner about Node's age
 
