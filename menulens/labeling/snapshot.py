@@ -5,7 +5,7 @@ from __future__ import annotations
 from menulens.labeling import layout
 from menulens.labeling.jobs import Job, LabelingJobError, output_manifest
 from menulens.labeling.merge import Merged, merge
-from menulens.storage import Storage
+from menulens.storage import Storage, is_s3, parse_s3_uri
 
 MANIFEST_ENDING = ".manifest"
 
@@ -27,14 +27,17 @@ def take(job: Job, earlier: str | None, storage: Storage) -> Merged:
 
 
 def of_iterations(job: Job, earlier: str | None, storage: Storage) -> Merged:
-    """Return what the manifests of a job's iterations hold, whether it runs or not.
+    """Return what the manifests of a job's iterations hold, whether it runs or not, laid over the job's input.
 
     Raises
     ------
     LabelingJobError
         If they hold no label.
     """
-    return _laid_over([job.input_manifest, *_iterations(job, storage)], job, earlier, storage)
+    # Who started a job elsewhere may have kept its input where we may not read; what has no label is left out then.
+    ours = is_s3(job.input_manifest) and parse_s3_uri(job.input_manifest).bucket == parse_s3_uri(job.output).bucket
+    asked = [job.input_manifest] if ours else []
+    return _laid_over([*asked, *_iterations(job, storage)], job, earlier, storage)
 
 
 def _laid_over(parts: list[str], job: Job, earlier: str | None, storage: Storage) -> Merged:

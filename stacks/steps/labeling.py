@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aws_cdk import Aws, Duration
@@ -77,7 +77,11 @@ def built_in(region: str, function: str) -> str:
 
 
 class _LabelsStep(Function):
-    """A step that reads some prefixes of the room of labels and writes one, and may look for jobs of any provider."""
+    """A step that reads the room of labels, writes one of its prefixes, and may look for jobs of any provider.
+
+    It reads all of that room: a manifest to start from may lie anywhere in it, and a job that was started elsewhere may
+    write anywhere in it.
+    """
 
     def __init__(
         self,
@@ -86,7 +90,6 @@ class _LabelsStep(Function):
         *,
         settings: Settings,
         step: str,
-        reads: Sequence[str],
         writes: str,
         finds_jobs: bool,
         timeout: Duration,
@@ -94,7 +97,7 @@ class _LabelsStep(Function):
         photos: bool = False,
     ) -> None:
         which: tuple[names.Room, ...] = ("photos", "labels") if photos else ("labels",)
-        objects = [reading(settings, "labels", *reads), writing(settings, "labels", writes)]
+        objects = [reading(settings, "labels", ""), writing(settings, "labels", writes)]
         if photos:
             objects.append(reading(settings, "photos", settings.photos.prefix))
         job = describing_jobs()
@@ -125,8 +128,6 @@ class BuildInputManifest(_LabelsStep):
             settings=settings,
             step="build_input_manifest",
             photos=True,
-            # A manifest to start from may lie anywhere in the rooms; labels from before lie under jobs/ and merged/.
-            reads=[""],
             writes=layout.INPUTS,
             finds_jobs=True,
             # 100,000 headers at some 300 a second.
@@ -144,7 +145,6 @@ class LocateLabels(_LabelsStep):
             construct_id,
             settings=settings,
             step="locate_labels",
-            reads=[layout.INPUTS, layout.JOBS, layout.RESCUED],
             writes=layout.RESCUED,
             finds_jobs=True,
             timeout=Duration.minutes(5),
@@ -161,7 +161,6 @@ class MergeLabels(_LabelsStep):
             construct_id,
             settings=settings,
             step="merge_labels",
-            reads=[layout.JOBS, layout.MERGED, layout.RESCUED],
             writes=layout.MERGED,
             finds_jobs=False,
             timeout=Duration.minutes(10),

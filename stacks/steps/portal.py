@@ -258,7 +258,7 @@ class TakeSnapshot(_PortalStep):
             step="take_snapshot",
             lists=["labels", "answers"],
             objects=[
-                reading(settings, "labels", layout.INPUTS, layout.JOBS, layout.MERGED, layout.RESCUED),
+                reading(settings, "labels", ""),  # a job that was started elsewhere may write anywhere in it
                 reading(settings, "answers", layout.INPUTS, LOG),
                 writing(settings, "labels", layout.JOBS, layout.SNAPSHOTS),
                 writing(settings, "answers", LOG),

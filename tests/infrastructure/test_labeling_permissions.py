@@ -84,7 +84,7 @@ ROLES = {
     "What the step locate_labels of menulens-local may do": step(
         "locate-labels",
         LIST_LABELS,
-        f"s3:GetObject on {labels('inputs', 'jobs', 'rescued')}",
+        f"s3:GetObject on {room('labels', '*')}",
         write(labels("rescued")),
         DESCRIBE,
         FIND,
@@ -92,13 +92,13 @@ ROLES = {
     "What the step merge_labels of menulens-local may do": step(
         "merge-labels",
         LIST_LABELS,
-        f"s3:GetObject on {labels('jobs', 'merged', 'rescued')}",
+        f"s3:GetObject on {room('labels', '*')}",
         write(labels("merged")),
     ),
     "What the step take_snapshot of menulens-local may do": step(
         "take-snapshot",
         LIST_LOG,
-        f"s3:GetObject on {labels('inputs', 'jobs', 'merged', 'rescued')}",
+        f"s3:GetObject on {room('labels', '*')}",
         f"s3:GetObject on {room('answers', 'inputs/*', 'log/*')}",
         write(labels("jobs", "snapshots")),
         write(room("answers", "log/*")),

@@ -226,11 +226,11 @@ def found_by(room: Room, name: str, **given: Any) -> dict[str, Any]:
         "made_from": None,
         "creation_error": None,
         "label_attribute": ATTRIBUTE,
+        "providers": room.providers,
     }
     return locate(
         name,
         labels_bucket=room.labels,
-        providers=room.providers,
         storage=room.storage,
         **(values | given),
     )
@@ -368,6 +368,18 @@ def should_refuse_a_name_whose_job_was_made_elsewhere(room: Room, client: Callab
         room.prepare(job_name="elsewhere")
     assert not room.storage.exists(layout.input_card(room.labels, "elsewhere"))
     room.sagemaker.stop_labeling_job(LabelingJobName="elsewhere")
+
+
+def should_take_what_a_job_elsewhere_has_labeled_without_reading_an_input_that_is_not_ours(room: Room) -> None:
+    uri = room.put("1.jpg", any_photo(1))
+    output = f"s3://{room.labels}/team-b/console"
+    room.storage.write_bytes(f"{output}/annotations/intermediate/1/annotations.manifest", labeled(uri, 2) + b"\n")
+    for given in ("s3://bucket-of-team-b/input.manifest", ""):  # a streaming job has none
+        job = jobs.Job("console", "InProgress", ATTRIBUTE, given, output, None, "", 60.0)
+        assert snapshot.take(job, None, room.storage).lines == [labeled(uri, 2)]
+        failed = replace(job, status="Failed")
+        found = found_by(room, "console", providers=(lambda _, failed=failed: failed,))
+        assert (found["ours"], list(room.storage.lines(found["manifest"]))) == (True, [labeled(uri, 2)])
 
 
 def should_tell_why_a_job_could_not_be_made(room: Room) -> None:
