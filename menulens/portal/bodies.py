@@ -184,10 +184,11 @@ class Health(Body):
 
 
 class ErrorDetail(Body):
-    """A word for programs, and a sentence for people."""
+    """A word for programs, and a sentence for people; ``share`` is how far a count is that is under way, 0 to 1."""
 
     code: str
     message: str
+    share: float | None = None
 
 
 class ErrorBody(Body):

@@ -18,7 +18,7 @@ from menulens.portal import owner_models as models
 from menulens.portal import owner_requests as requests
 from menulens.portal.context import Portal
 from menulens.portal.model import Category, Job, Person, PortalError
-from menulens.portal.owner_desk import Desk
+from menulens.portal.owner_desk import CountingError, Desk
 from menulens.portal.owner_items import desk, router
 from menulens.portal.owner_routes import CategoryPath, JobPath, PersonPath, route
 from menulens.portal.table import TableError
@@ -92,15 +92,16 @@ def openapi() -> dict[str, Any]:
     return document
 
 
-def refusal(status: int, code: str, message: str) -> Response[str]:
+def refusal(status: int, code: str, message: str, **more: float) -> Response[str]:
     """Return the answer to a request that is not done."""
-    body = json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False)
+    body = json.dumps({"error": {"code": code, "message": message, **more}}, ensure_ascii=False)
     return Response(status_code=status, content_type=content_types.APPLICATION_JSON, body=body)
 
 
 @app.exception_handler(PortalError)  # type: ignore[untyped-decorator]
 def _refused(error: PortalError) -> Response[str]:
-    return refusal(error.status, error.code, str(error))
+    more = {"share": error.share} if isinstance(error, CountingError) else {}
+    return refusal(error.status, error.code, str(error), **more)
 
 
 @app.exception_handler(InvalidInputError)  # type: ignore[untyped-decorator]

@@ -26,6 +26,24 @@ LEFT_ALONE_SECONDS: Final = 120.0
 MOST_KEPT: Final = 8
 
 
+_ANOTHER: Final = -1
+"""The version of a job that is not the one that was counted."""
+
+
+class CountingError(PortalError):
+    """A job is being counted that is too large for one request; the next one goes on.
+
+    Attributes
+    ----------
+    share
+        How much of it is counted, 0 to 1.
+    """
+
+    def __init__(self, job: str, share: float) -> None:
+        super().__init__("counting", f"{share:.0%} of {job} are counted; ask again.", 409)
+        self.share = share
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """What one pass over a job's items found, and when.
@@ -125,8 +143,8 @@ class Desk:
 
         Raises
         ------
-        PortalError
-            While a job is counted for the first time that is too large for one request; the next one goes on.
+        CountingError
+            While a job is counted for the first time that is too large for one request.
         """
         place = (self.portal.table.name, job.name)
         progress = jobs.progress(self.portal, job)
@@ -141,8 +159,7 @@ class Desk:
         if not going.go_on(self.portal, job):
             if found is not None:
                 return replace(found, progress=progress)
-            share = going.chunks / jobs.chunks(job)
-            raise PortalError("counting", f"{share:.0%} of {job.name} are counted; ask again.", 409)
+            raise CountingError(job.name, going.chunks / jobs.chunks(job))
         del _passes[place]
         _counted.pop(place, None)
         while len(_counted) >= MOST_KEPT:
@@ -152,6 +169,14 @@ class Desk:
         return _counted[place]
 
     def forget(self, job: Job) -> None:
-        """Count anew next time: the owner has changed something and wants to see it."""
-        _counted.pop((self.portal.table.name, job.name), None)
-        _passes.pop((self.portal.table.name, job.name), None)
+        """Count anew next time: the owner has changed something and wants to see it.
+
+        What takes several requests to count is shown for its time all the same, and goes on if it is under way:
+        an owner who decides one item after the other would wait for it each time.
+        """
+        place = (self.portal.table.name, job.name)
+        if place in _passes:
+            _passes[place].version = _ANOTHER
+        found = _counted.pop(place, None)
+        if found is not None and found.took > COUNTING_SECONDS:
+            _counted[place] = replace(found, version=_ANOTHER)

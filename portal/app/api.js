@@ -5,12 +5,12 @@ import { knows, t } from "./i18n.js";
 
 const PATIENCE = 20_000; // milliseconds until a silent network counts as none
 
-/** The server said no. `code` is the contract's error code. */
+/** The server said no. `code` is the contract's error code; `share` tells how far a count is that is under way, 0 to 1. */
 export class ApiError extends Error {
-  constructor(status, code, message, wait = 0) {
+  constructor(status, code, message, share = null) {
     super(message);
     this.name = "ApiError";
-    Object.assign(this, { status, code, wait });
+    Object.assign(this, { status, code, share });
   }
 }
 
@@ -72,7 +72,7 @@ async function judged(answer, method, path) {
   const message = told.error?.message ?? told.message ?? `${method} ${path} answered ${answer.status}`;
   if (answer.status === 401) throw new SignInNeededError(message);
   if (answer.status === 429 || answer.status >= 500) throw new UnreachableError(message, wait);
-  throw new ApiError(answer.status, told.error?.code ?? null, message);
+  throw new ApiError(answer.status, told.error?.code ?? null, message, told.error?.share);
 }
 
 async function accessTokenOnline(refused) {

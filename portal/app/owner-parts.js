@@ -1,10 +1,11 @@
 // Parts that the owner's views share: photos that load when they come into view, chips, questions, numbers in words.
 
-import { photo } from "./api.js";
+import { explain, photo } from "./api.js";
 import { h, openSheet } from "./dom.js";
 import { number, pick, t } from "./i18n.js";
 import { emojiOf } from "./pad.js";
 
+export const COUNTED_AGAIN = 1_000; // milliseconds until a count that is under way is asked for again
 const MOST_KEPT = 400;
 const kept = new Map(); // what is shown to its address here: a token changes with every answer of the API, the photo never
 
@@ -39,6 +40,12 @@ export function picture(name, path, { alt = "", text = null, eager = false } = {
     watcher.observe(frame);
   }
   return frame;
+}
+
+/** Say how far a count is that takes several requests; `error` is what the last one got. */
+export function howFar(error, heading = "h2") {
+  return h("div.card.stack", { role: "status" }, h(heading, {}, t("owner.counting")), h("p", {}, explain(error)),
+    h("progress.meter", { max: 100, value: Math.round(100 * error.share), "aria-label": t("owner.counting") }));
 }
 
 /** Fetch a photo ahead of its turn. */

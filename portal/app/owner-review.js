@@ -1,11 +1,12 @@
 // Deciding: one item at a time with all its answers in view, by key or by tap. Disagreements are decided the same way.
 
-import { get, post, put } from "./api.js";
+import { explain, get, post, put } from "./api.js";
+import { SignInNeededError } from "./auth.js";
 import { shortcutsOn } from "./choices.js";
 import { h, keepFocus, openSheet, toast } from "./dom.js";
 import { number, pick, t } from "./i18n.js";
 import { share } from "./owner-charts.js";
-import { asked, button, named, percent, picture, prefetch, reasonText } from "./owner-parts.js";
+import { asked, button, COUNTED_AGAIN, howFar, named, percent, picture, prefetch, reasonText } from "./owner-parts.js";
 import { emojiOf } from "./pad.js";
 import { contextName } from "./view.js";
 
@@ -19,12 +20,15 @@ class Deciding {
     this.later = []; // ids that were put off in this visit
     this.done = []; // decided in this visit, the newest last
     this.total = 0;
+    this.problem = null; // why there are no more items, when it is not that nothing waits
     this.onKey = (event) => this.key(event);
     document.addEventListener("keydown", this.onKey);
     this.fill();
   }
 
   close() {
+    this.closed = true;
+    clearTimeout(this.timer);
     document.removeEventListener("keydown", this.onKey);
   }
 
@@ -32,26 +36,50 @@ class Deciding {
     return this.items[0];
   }
 
+  /** Ids of what is here or was; what was put off heads the queue for ever, so it comes last: the API leaves out the end. */
+  get known() {
+    return [...this.done.map((one) => one.item), ...this.items.map((one) => one.item), ...this.later];
+  }
+
   async fill() {
-    if (this.items.length < 3) {
-      // What was put off heads the queue for ever: it comes last here, for the end of the list is what the API leaves out.
-      const known = new Set([...this.done.map((one) => one.item), ...this.items.map((one) => one.item), ...this.later]);
-      const found = await this.page.read(() => this.fetchMore([...known], this.later.length));
-      if (found) {
-        const fresh = found.items.filter((one) => !known.has(one.item));
-        this.items.push(...fresh);
-        this.total = found.total;
-      }
-    }
+    if (this.items.length < 3) await this.more();
     this.draw();
   }
 
+  async more() {
+    clearTimeout(this.timer);
+    try {
+      const found = await this.fetchMore(this.known, this.later.length);
+      const known = new Set(this.known); // more may be known than was before
+      this.items.push(...found.items.filter((one) => !known.has(one.item)));
+      this.total = found.total;
+      this.problem = null;
+    } catch (error) {
+      this.problem = error;
+      if (error.code === "counting") this.timer = this.closed ? null : setTimeout(() => this.again(), COUNTED_AGAIN);
+      else if (this.current || error instanceof SignInNeededError) await this.page.read(() => Promise.reject(error));
+    }
+  }
+
+  /** Ask again for what was not counted yet; an item that is in view stays as it is. */
+  async again() {
+    const before = this.current;
+    await this.more();
+    if (!before || before !== this.current) this.draw();
+  }
+
   draw() {
-    keepFocus(this.body, () => this.drawn());
+    if (!this.closed) keepFocus(this.body, () => this.drawn());
   }
 
   drawn() {
     const item = this.current;
+    if (!item && this.problem) {
+      const told = this.problem.code === "counting" ? howFar(this.problem)
+        : h("div.card.stack", { role: "alert" }, h("h2", {}, t("error.title")), h("p", {}, explain(this.problem)), h("div.row", {}, button(t("owner.again"), () => this.fill(), { kind: ".primary" })));
+      this.body.replaceChildren(h("div.stack", {}, told, this.tools()));
+      return;
+    }
     if (!item) {
       this.body.replaceChildren(h("div.card.empty", {}, h("p.big-emoji", { "aria-hidden": "true" }, "🍵"), h("p", {}, this.emptyText), this.tools()));
       return;

@@ -7,13 +7,12 @@ import { loadWords, number, pick, t } from "./i18n.js";
 import { addPhotos, areComing, coming, tellOfArrivals } from "./owner-adding.js";
 import { goldView, groupsView, itemsView, rejectsView } from "./owner-items.js";
 import { overview } from "./owner-overview.js";
-import { asked, button, confirmed, percent, stateChip } from "./owner-parts.js";
+import { asked, button, confirmed, COUNTED_AGAIN, howFar, percent, stateChip } from "./owner-parts.js";
 import { peopleView } from "./owner-people.js";
 import { disputesView, reviewView } from "./owner-review.js";
 import { menuSheet } from "./sheets.js";
 
 const REFRESH = 15_000; // milliseconds between looks at a job that is in view
-const COUNTED_AGAIN = 1_000;
 const REFRESH_SOON = 3_000; // the same while photos are on their way into it
 const VIEWS = { overview, review: reviewView, disputes: disputesView, items: itemsView, gold: goldView, people: peopleView, groups: groupsView, rejects: rejectsView };
 
@@ -159,9 +158,7 @@ function failed(error) {
 /** A large job's figures take several requests: ask again until they are there. */
 function counting(error) {
   timer = setTimeout(route, COUNTED_AGAIN);
-  const share = Number(/^\d+/.exec(error.message) ?? 0); // "40% of … are counted"
-  frame(t("owner.title"), h("div.card.stack", { role: "status" }, h("h1", {}, t("owner.counting")), h("p", {}, explain(error)),
-    h("progress.meter", { max: 100, value: share, "aria-label": t("owner.counting") })));
+  frame(t("owner.title"), howFar(error, "h1"));
 }
 
 function trouble(error) {
@@ -219,7 +216,7 @@ function showJob(page, view) {
   };
   drawFrame();
   const drawn = VIEWS[view](page, body);
-  shown = { ...shown, page, drawFrame, update: drawn?.update, close: drawn?.close };
+  shown = { ...shown, page, drawFrame, update: drawn?.update, close: () => drawn?.close?.() };
   later();
 }
 

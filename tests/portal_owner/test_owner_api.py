@@ -55,11 +55,34 @@ def should_count_a_large_job_over_several_requests(make: Maker, api: Api, monkey
     job = make.job(5, max_answers=1, confidence=0.5)
     for item in range(5):
         make.answer(job, "aki", f"{item:07d}", "meal" if item < 3 else "drink")
-    assert [api.refused("GET", f"/{job.name}") for _ in range(2)] == [(409, "counting")] * 2
+    refused = [api.call("GET", f"/api/owner/jobs/{job.name}") for _ in range(2)]
+    assert [(status, told["error"]["code"]) for status, told in refused] == [(409, "counting")] * 2
+    assert [told["error"]["share"] for _, told in refused] == [pytest.approx(1 / 3), pytest.approx(2 / 3)]
     told = api.get(f"/{job.name}")
     assert {one["category"]: one["items"] for one in told["counts"] if one["items"]} == {"meal": 3, "drink": 2}
     [aki] = told["annotators"]
     assert aki["answers"] == 5, "each chunk counts once"
+
+
+def should_go_on_showing_what_was_counted_of_a_large_job_after_a_decision(
+    make: Maker, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "CHUNK", 1)
+    monkeypatch.setattr(owner_desk, "COUNTING_SECONDS", 0.0)
+    job = make.job(3, max_answers=2, confidence=0.999)
+    for item in ("0000000", "0000001"):
+        make.answer(job, "aki", item, "meal")
+        make.answer(job, "ben", item, "drink")
+    place = f"/{job.name}/disagreements"
+    assert api.refused("GET", place) == (409, "counting")
+    api.post(f"/{job.name}/gold/0000000", {"category": "drink"}, "PUT")
+    assert api.refused("GET", place) == (409, "counting"), "what is under way goes on"
+    assert api.get(place)["total"] == 2
+    api.post(f"/{job.name}/gold/0000001", {"category": "drink"}, "PUT")
+    assert api.get(place)["total"] == 2
+    monkeypatch.setattr(owner_desk, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(owner_desk, "REST", 0)
+    assert [api.get(place)["total"] for _ in range(3)] == [2, 2, 0]
 
 
 def should_show_photos_that_this_owner_alone_can_open(make: Maker, api: Api, portal: Portal) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from menulens.portal import additions, jobs, keys, log, owner_api, owner_desk, work
 from menulens.portal.context import Portal
@@ -283,6 +283,55 @@ def should_open_a_large_job_by_itself_once_it_is_counted(
             "value", re.compile("33|67")
         )
         expect(page.get_by_role("heading", name="Categories")).to_be_visible(timeout=15_000)
+
+
+def should_say_that_nobody_disagrees_only_once_that_is_counted(
+    browser: Browser, server: page_server.PageServer, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "CHUNK", 1)
+    make = Maker(portal)
+    job = make.job(4, max_answers=2, confidence=0.999)
+    make.answer(job, "aki", "0000003", "meal")
+    make.answer(job, "ben", "0000003", "drink")
+
+    def by_another_function(route: Route) -> None:  # one that has counted nothing yet
+        owner_desk._counted.clear()
+        monkeypatch.setattr(owner_desk, "COUNTING_SECONDS", 0.0)
+        route.continue_()
+
+    with opened(browser, server, "", PHONE) as page:
+        page.route("**/disagreements*", by_another_function, times=1)
+        page.goto(f"{server.origin}/owner.html?job={job.name}&view=disputes")
+        expect(page.get_by_role("progressbar", name="Counting the answers")).to_have_attribute(
+            "value", re.compile("25|50|75")
+        )
+        assert page.get_by_text("Nobody disagrees").count() == 0
+        expect(page.locator("figcaption")).to_contain_text("No. 3", timeout=15_000)
+        page.route("**/disagreements*", lambda route: route.fulfill(status=503, body="{}"))
+        page.get_by_role("button", name="Drink").tap()
+        expect(page.locator(".view")).to_contain_text("can't be reached")
+        assert page.get_by_text("Nobody disagrees").count() == 0
+        page.unroute("**/disagreements*")
+        page.locator(".view").get_by_role("button", name="Look again").tap()
+        expect(page.get_by_text("Nobody disagrees")).to_be_visible()
+
+
+def should_decide_nothing_in_a_view_that_was_left(
+    browser: Browser, server: page_server.PageServer, portal: Portal
+) -> None:
+    make = Maker(portal)
+    job = make.job(2, max_answers=2, confidence=0.999)
+    make.answer(job, "aki", "0000000", "meal")
+    make.answer(job, "ben", "0000000", "drink")
+    with opened(browser, server, f"?job={job.name}&view=review") as page:
+        expect(page.locator(".answers tbody tr")).to_have_count(2)
+        page.locator(".tabs").get_by_role("link", name="Overview").click()
+        expect(page.get_by_role("heading", name="Categories")).to_be_visible()
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("3")
+        page.locator(".tabs").get_by_role("link", name="To decide").click()
+        expect(page.locator(".answers tbody tr")).to_have_count(2)
+    assert jobs.get_item(portal, job.name, "0000000").state == "review"
 
 
 def should_name_the_command_that_checks_a_log_too_long_for_the_page(
