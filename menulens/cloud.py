@@ -35,8 +35,10 @@ class Cloud:
     @cache  # noqa: B019 (a Cloud lives as long as the command)
     def client(self, service: str) -> Any:
         """Return a boto3 client for a service."""
-        retries = Config(retries={"mode": "standard", "max_attempts": 5})
-        return self.session.client(service, endpoint_url=self.endpoint_url, config=retries)
+        config = Config(retries={"mode": "standard", "max_attempts": 5})
+        if self.endpoint_url:
+            config = config.merge(Config(proxies={}))  # the local cloud is on this machine, where no proxy leads
+        return self.session.client(service, endpoint_url=self.endpoint_url, config=config)
 
     @cached_property
     def account(self) -> str:

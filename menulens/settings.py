@@ -23,6 +23,10 @@ CONFIG_FOLDER = Path("config")
 CONFIG_VARIABLE = "MENULENS_CONFIG"  # an environment variable that names another folder
 MOST_OF_A_BUCKET = 63  # characters of a bucket's name
 NOT_IN_A_SIGN_IN_ADDRESS = ("amazon", "aws", "cognito")
+# What EventBridge takes. Fields of cron: minutes, hours, day of the month, month, day of the week, year.
+RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
+_FIELD = r"[0-9A-Z*,/#-]+"
+CRON = re.compile(rf"cron\({_FIELD} {_FIELD} (\? {_FIELD} {_FIELD}|{_FIELD} {_FIELD} \?) {_FIELD}\)")
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
 CategoryKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
@@ -254,8 +258,11 @@ class Operations(_Section):
     @field_validator("retrain_schedule", "vectorise_schedule")
     @classmethod
     def _schedule(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"(rate|cron)\(.+\)", value):
-            raise ValueError("a schedule is due, as in rate(7 days) or cron(0 3 ? * MON *)")
+        if value is not None and not (RATE.fullmatch(value) or CRON.fullmatch(value)):
+            raise ValueError(
+                "a schedule is due, as in rate(1 day), rate(7 days) or cron(0 3 ? * MON *): "
+                "six fields, one ? for the day of the month or of the week"
+            )
         return value
 
 

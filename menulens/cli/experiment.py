@@ -175,6 +175,8 @@ def start(
     if cloud.endpoint_url:
         # The SDK makes clients of its own; this variable is how they learn of an endpoint.
         os.environ["AWS_ENDPOINT_URL"] = cloud.endpoint_url
+        for name in ("NO_PROXY", "no_proxy"):
+            os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost")))
     from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415 (the SDK takes seconds to import)
     from sagemaker.core.shapes import MetricDefinition, Tag  # noqa: PLC0415
     from sagemaker.core.training.configs import Compute, OutputDataConfig, StoppingCondition  # noqa: PLC0415

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -101,6 +102,11 @@ def start_server(state: CloudState, *, port: int | None = None, region: str = "u
     LocalCloudError
         If it ends or does not answer in time; the message holds the end of its log.
     """
+    if sys.platform != "linux":
+        raise LocalCloudError(
+            f"The local cloud runs on Linux; this is {platform.system()}. "
+            "On Windows use WSL, on a Mac a Linux virtual machine or container."
+        )
     state.end(_STOP_SECONDS)
     state.clear()
     (state.folder / "tmp").mkdir()

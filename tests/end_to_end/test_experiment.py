@@ -66,7 +66,7 @@ def way_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{server.getsockname()[1]}")
         for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.setenv(name, "127.0.0.1,localhost")
+            monkeypatch.delenv(name, raising=False)
         yield heard
         server.shutdown(socket.SHUT_RDWR)
 

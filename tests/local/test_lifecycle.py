@@ -210,3 +210,9 @@ def should_end_everything_when_it_is_interrupted(state: CloudState) -> None:
     assert state.processes() == []
     assert port_is_free(record.port)
     assert not state.cloud_file.exists()
+
+
+def should_say_where_it_runs_on_a_machine_where_it_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(LocalCloudError, match=r"runs on Linux.*WSL"):
+        start_server(CloudState(tmp_path))

@@ -18,6 +18,40 @@ def settings_file(folder: Path, text: str, name: str = "local") -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "cron(0 3 * * *)",
+        "cron(0 3 * * * *)",
+        "cron(0 3 ? * ? *)",
+        "rate(1 days)",
+        "rate(7 dayz)",
+        "rate(2 day)",
+        "rate(0 days)",
+    ],
+)
+def should_refuse_a_schedule_that_eventbridge_refuses(tmp_path: Path, schedule: str) -> None:
+    text = GOOD.replace("[gate]", f"[operations]\nvectorise_schedule = '{schedule}'\n[gate]")
+    with pytest.raises(SettingsError, match=r"operations\.vectorise_schedule.*six fields"):
+        load_settings(settings_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "rate(1 day)",
+        "rate(12 hours)",
+        "cron(0 3 ? * MON *)",
+        "cron(0/15 8-17 ? * MON-FRI *)",
+        "cron(0 8 1 * ? *)",
+        "cron(0 0 L * ? *)",
+    ],
+)
+def should_take_every_form_of_a_schedule(tmp_path: Path, schedule: str) -> None:
+    text = GOOD.replace("[gate]", f"[operations]\nretrain_schedule = '{schedule}'\n[gate]")
+    assert load_settings(settings_file(tmp_path, text)).operations.retrain_schedule == schedule
+
+
 @pytest.mark.parametrize("path", sorted(Path("config").glob("*.toml")), ids=lambda path: path.stem)
 def should_accept_every_settings_file_of_the_project(path: Path) -> None:
     assert settings_of(path.stem).environment == path.stem
