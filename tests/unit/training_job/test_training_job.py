@@ -58,12 +58,13 @@ def should_name_the_hyperparameter_that_is_wrong(tmp_path, changes, message):
 
 def should_hear_the_stop_signal_while_the_main_thread_is_busy_elsewhere():
     program = """
-import ctypes, signal, training_job
+import ctypes, os, signal, struct, training_job
 stop = training_job.StopSignal()
-stop.on_stop(lambda: print("called", flush=True))
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # so that the sleep is not cut short
+heard, told = os.pipe()
+stop.on_stop(lambda: (print("called", flush=True), os.write(told, b".")))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # so that the signal does not end the main thread's wait
 print("ready", flush=True)
-ctypes.CDLL(None).sleep(1)
+ctypes.CDLL(None).poll(struct.pack("ihh", heard, 1, 0), 1, 20_000)  # until the other thread has heard, and 20 s at most
 try:
     stop.check()
 except training_job.StopRequestedError as error:
@@ -73,6 +74,6 @@ except training_job.StopRequestedError as error:
     assert child.stdout.readline() == "ready\n"
     time.sleep(0.1)
     os.kill(child.pid, signal.SIGTERM)
-    out, _ = child.communicate(timeout=10)
+    out, _ = child.communicate(timeout=60)
     assert child.returncode == 0
     assert out.startswith("called\nchecked: SageMaker asked the job to stop")
