@@ -79,6 +79,8 @@ given = parser.parse_args()
 model = pathlib.Path(given.model_dir, "model.txt").read_text()
 if model == "broken":
     raise SystemExit("this model can't be loaded")
+if model == "new":
+    time.sleep(1)  # as long as one is loaded, an endpoint that changes to it is seen to be updating
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, body, **headers):
