@@ -78,7 +78,7 @@ def should_stop_at_its_limit_of_memory() -> None:
 def should_stop_a_photo_that_never_ends_by_processor_time_and_by_the_clock() -> None:
     bomb = files.scan_bomb()
     assert len(bomb) < CAPS.max_bytes
-    for limits in (Limits(ROOM, cpu_seconds=1), Limits(ROOM, wall_seconds=0.5)):
+    for limits in (Limits(ROOM, cpu_seconds=1), Limits(ROOM, wall_seconds=2)):
         with Decoder(CAPS, limits) as quick:
             server = quick.pid
             assert fault(quick, bomb) == DisplayFault.TOO_SLOW
