@@ -158,7 +158,7 @@ def should_lose_and_double_nothing_when_functions_are_killed_while_people_answer
 
     def kill() -> int:
         times = 0
-        while not done.wait(1.0):
+        while not enough.is_set() and not done.wait(1.0):
             killed = 0
             for process in psutil.process_iter():
                 with contextlib.suppress(psutil.Error):
