@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from menulens.portal import entries, intake, keys
+from menulens.portal import entries, intake, keys, lifecycle
 from menulens.portal import skills as skills_
 from menulens.portal.context import Portal
 from menulens.portal.entries import Kind
@@ -18,6 +18,7 @@ from menulens.portal.table import ConditionError, Delete, Put, TableError, Updat
 _ATTEMPTS: Final = 25
 _MOST_SPLIT: Final = 40
 """Lines that leave a group in one transaction."""
+_OF_OWNERS: Final[frozenset[Kind]] = frozenset({"review", "gold"})
 
 
 def decide(
@@ -44,7 +45,7 @@ def decide(
     Raises
     ------
     PortalError
-        If not exactly one of the three is given, or the item or category is not there.
+        If not exactly one of the three is given, the item or category is not there, or the job to ask has ended.
     """
     if (label is not None) + bool(reject) + back != 1:
         raise PortalError("decision", "A label, a reason to reject it, or asking again: one of the three is due.")
@@ -85,7 +86,13 @@ def set_gold(portal: Portal, name: str, item: str, *, by: str, label: int) -> It
 
 
 def unset_gold(portal: Portal, name: str, item: str, *, by: str) -> Item:
-    """Unmark an item: its answers count again."""
+    """Unmark an item: its answers count again.
+
+    Raises
+    ------
+    PortalError
+        If they do not settle it, and the job that would go on asking has ended.
+    """
 
     def changed(job: Job, it: Item) -> Item:
         bare = it.with_(gold=None, state="open", label=None, posterior=None, settler=None, reason="")
@@ -175,10 +182,11 @@ def split_group(portal: Portal, name: str, item: str, *, by: str, apart: Sequenc
     Raises
     ------
     PortalError
-        If a line is not in the group, is named twice, is the leader, or too many leave at once.
+        If a line is not in the group, is named twice, is the leader, too many leave at once, or the job has ended.
     """
     for _ in range(_ATTEMPTS):
         job, it = get(portal, name), get_item(portal, name, item)
+        _check_asks(job)
         leaving = [line for lines in apart for line in lines]
         if not leaving or len(leaving) > _MOST_SPLIT or len(set(leaving)) < len(leaving):
             raise PortalError("lines", f"1 to {_MOST_SPLIT} lines, each once, can leave a group at once.")
@@ -187,6 +195,7 @@ def split_group(portal: Portal, name: str, item: str, *, by: str, apart: Sequenc
         stays = it.with_(lines=tuple(line for line in it.lines if line not in leaving))
         new = _apart(portal, job, [sorted(lines) for lines in apart if lines])
         now = portal.clock()
+        as_read = {"lines": job.lines, "state": job.state}
         body = {
             "item": item,
             "v": stays.version,
@@ -202,7 +211,7 @@ def split_group(portal: Portal, name: str, item: str, *, by: str, apart: Sequenc
                         set={"lines": list(stays.lines), "version": stays.version},
                         when={"version": it.version},
                     ),
-                    Update(keys.meta(name), add={"asked": len(new), "version": 1}, when={"lines": job.lines}),
+                    Update(keys.meta(name), add={"asked": len(new), "version": 1}, when=as_read),
                     entries.waiting(name, "group", body, now=now),
                     *(
                         Put(keys.item(name, one.id), one.to_json() | keys.queue_of(one, wanted=1, now=now), new=True)
@@ -239,6 +248,12 @@ def _apart(portal: Portal, job: Job, groups: Sequence[Sequence[int]]) -> list[It
     return [replace(alone[item_id(lines[0])], lines=tuple(lines), queues=job.queues) for lines in groups]
 
 
+def _check_asks(job: Job) -> None:
+    """Refuse what has people asked where nobody is asked any more."""
+    if job.state in ENDED:
+        raise PortalError("ended", f"{job.name} has ended and asks nobody; reopen it first.", 409)
+
+
 def _category(job: Job, label: int) -> int:
     if not 0 <= label < len(job.categories):
         raise PortalError("no-category", f"{job.name} has no category {label}.", 404)
@@ -258,6 +273,8 @@ def _change(
     for _ in range(_ATTEMPTS):
         job, it = get(portal, name), get_item(portal, name, item)
         after = freed(it, changed(job, it))
+        if after.state == "open":
+            _check_asks(job)
         now = portal.clock()
         body = {
             "item": item,
@@ -283,6 +300,7 @@ def _change(
                     ),
                     entries.waiting(name, kind, body, now=now),
                     *count(it, **counts(it, after)),
+                    *((lifecycle.decided(job, now),) if kind in _OF_OWNERS else ()),
                     *(more(after) if more else ()),
                 ]
             )

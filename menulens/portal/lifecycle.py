@@ -15,6 +15,8 @@ LABELING_FINISHED: Final = "LabelingFinished"
 LABELING_OPENED: Final = "LabelingOpened"
 OVERDUE_SECONDS: Final = 1_200.0
 """Longer than writing an output takes: after this it is taken to have been killed, and begun again."""
+REST_SECONDS: Final = 300.0
+"""An owner who has decided nothing for so long is taken to be through: the output is written with what they decided."""
 
 
 def pause(portal: Portal, name: str) -> Job:
@@ -45,16 +47,46 @@ def conclude(portal: Portal, job: Job) -> Job:
 
 
 def nudge(portal: Portal, job: Job) -> Job:
-    """Make good what a kill left undone: end a job that is done, tell again that one has ended and has no output."""
+    """End a job that is done, have the output of one that has ended written anew when its owner has decided since.
+
+    Makes good what a kill left undone: tells again that a job has ended and has no output.
+    """
     entry = portal.table.get(keys.meta(job.name)) or {}
+    decided_at = entry.get("decided_at", "")
+    decided = decided_at != "" and portal.clock() - REST_SECONDS > seconds(decided_at)
     if job.state == "open":
         now = progress(portal, job)
         # A reopened job stays open until something has changed since.
-        return job if now.open or entry.get("reopened_at") == _standing(now) else conclude(portal, job)
+        unchanged = entry.get("reopened_at") == _standing(now) and not decided
+        return job if now.open or unchanged else conclude(portal, job)
+    if decided and job.state in ENDED and job.output == "portal":
+        return _finish_anew(portal, job, decided_at)
     overdue = portal.clock() - OVERDUE_SECONDS > seconds(entry.get("changed_at", job.created_at))
     if job.finish_due and overdue:
         portal.emit(LABELING_FINISHED, {names.JOB_NAME: job.name})
     return job
+
+
+def decided(job: Job, now: float) -> Update:
+    """Return the write that notes that an owner decides something of a job, which must still be in the state it was in.
+
+    A job's end clears the note, for its output has all that was decided before; one that comes later waits for
+    :func:`nudge`.
+    """
+    return Update(keys.meta(job.name), set={"decided_at": iso(now)}, when={"state": job.state})
+
+
+def _finish_anew(portal: Portal, job: Job, decided_at: str) -> Job:
+    change = {"finish_due": True, "changed_at": iso(portal.clock())}
+    as_read = {"state": job.state, "decided_at": decided_at}
+    try:
+        portal.table.write(
+            Update(keys.meta(job.name), set=change, remove=["decided_at"], add={"version": 1}, when=as_read)
+        )
+    except ConditionError:
+        return job  # reopened, or decided on: the next look sees to it
+    portal.emit(LABELING_FINISHED, {names.JOB_NAME: job.name})
+    return get(portal, job.name)
 
 
 def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, ...]) -> Job:
@@ -66,9 +98,9 @@ def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, 
     change: dict[str, Any] = {"state": target, "changed_at": iso(portal.clock())}
     tells = job.output == "portal"
     if target in ENDED:
-        change["finish_due"] = True if tells else None
+        change |= {"finish_due": True if tells else None, "decided_at": None}
     elif job.state in ENDED:
-        change |= {"finish_due": None, "reopened_at": _standing(progress(portal, job))}
+        change |= {"finish_due": None, "decided_at": None, "reopened_at": _standing(progress(portal, job))}
     try:
         portal.table.transact(
             [
@@ -87,8 +119,11 @@ def _move(portal: Portal, name: str, target: JobState, allowed: tuple[JobState, 
 
 
 def _standing(now: Progress) -> list[int]:
-    """Return what tells whether anything has happened: photos asked again and answered are as many as before."""
-    return [now.done, now.total, now.answers]
+    """Return what tells whether anything has happened: photos asked again and answered are as many as before.
+
+    What waits for an owner counts when the last of it is decided: an end after the first would come in between.
+    """
+    return [now.done, now.total, now.answers, int(now.review > 0)]
 
 
 def announce(portal: Portal, job: Job) -> None:

@@ -14,6 +14,7 @@ import { menuSheet } from "./sheets.js";
 
 const REFRESH = 15_000; // milliseconds between looks at a job that is in view
 const REFRESH_SOON = 3_000; // the same while photos are on their way into it
+const DECIDING = ["review", "disputes", "items", "gold", "groups"]; // views in which owners change what a job's result will be
 const VIEWS = { overview, review: reviewView, disputes: disputesView, items: itemsView, gold: goldView, people: peopleView, groups: groupsView, rejects: rejectsView };
 
 const root = document.getElementById("root");
@@ -210,7 +211,7 @@ function showJob(page, view) {
   frame(pick(job, "title") || job.job, head, tabs, body);
   document.getElementById("content").dataset.view = view;
   const drawFrame = () => {
-    keepFocus(head, () => head.replaceChildren(...jobHead(page)));
+    keepFocus(head, () => head.replaceChildren(...jobHead(page, view)));
     keepFocus(tabs, () => tabs.replaceChildren(h("ul", {}, Object.keys(VIEWS).map((one) => tab(page, one, view)))));
     tabs.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" });
   };
@@ -228,7 +229,7 @@ function tab(page, one, current) {
   return h("li", {}, made);
 }
 
-function jobHead(page) {
+function jobHead(page, view) {
   const { job } = page;
   const { progress } = job;
   const named = pick(job, "title") || job.job;
@@ -238,9 +239,12 @@ function jobHead(page) {
       h("progress.meter", { max: Math.max(1, progress.total), value: progress.done, "aria-label": t("owner.progress") }),
       h("p.number.small", {}, `${t("owner.of", { done: progress.done, total: progress.total })} (${percent(progress.total ? progress.done / progress.total : 1)})`)),
     ...coming(job),
+    hasEnded(job) && DECIDING.includes(view) ? h("p.note", {}, t("owner.ended")) : "",
     h("div.row.verbs", {}, verbs(page)),
   ];
 }
+
+const hasEnded = ({ state }) => state === "stopped" || state === "complete";
 
 function verbs(page) {
   const { state } = page.job;
@@ -252,7 +256,7 @@ function verbs(page) {
   const found = [];
   if (state === "open") found.push(move("pause"), move("snapshot"), move("stop", ".danger", true));
   if (state === "paused") found.push(move("resume", ".primary"), move("snapshot"), move("stop", ".danger", true));
-  if (state === "stopped" || state === "complete") found.push(move("reopen", ".primary"));
+  if (hasEnded(page.job)) found.push(move("reopen", ".primary"));
   if (state !== "creating") found.unshift(button(t("owner.add"), () => addPhotos(page)));
   return found;
 }

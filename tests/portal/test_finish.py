@@ -13,7 +13,7 @@ from benchmarks._portal_room import CATEGORIES, Room, photo
 from menulens.labeling.jobs import LabelingJobError
 from menulens.portal import decisions, finish, jobs, keys, rebuild, sealing
 from menulens.portal.context import Portal
-from menulens.portal.model import Job, JobOptions
+from menulens.portal.model import Job, JobOptions, PortalError
 from menulens.portal.refit import refit
 from menulens.portal.table import TableError, Update
 from tests.portal.bus import Bus
@@ -152,6 +152,125 @@ def should_finish_a_reopened_job_again_when_photos_were_asked_anew(heard: Room, 
     manifest = heard.portal.storage.read_bytes(finish.finish(heard.portal, name)["manifest"])
     assert [json.loads(line)["menu-category"] for line in manifest.splitlines()] == [2, 1, 2]
     assert len(bus.of("LabelsReady")) == 2
+
+
+def ended_in_doubt(room: Room) -> str:
+    """Return a job that has ended while two of its three photos wait for its owner."""
+    job = room.job(items=3, options=ONE)
+    person = Annotator(room, job.name)
+    person.lease(3)
+    for item in ("0000000", "0000001"):
+        person.say(item, None, kind="report", problem="broken")
+    person.say("0000002", 2)
+    sealing.seal_all(room.portal, [job.name])
+    assert jobs.get(room.portal, job.name).state == "complete"
+    finish.finish(room.portal, job.name)
+    return job.name
+
+
+def labels_of(room: Room, name: str) -> list[int | None]:
+    place = f"s3://{room.portal.labels_bucket}/jobs/{name}/manifests/output/output.manifest"
+    return [json.loads(line).get("menu-category") for line in room.portal.storage.read_bytes(place).splitlines()]
+
+
+def should_write_the_output_of_an_ended_job_anew_once_its_owner_has_decided(heard: Room, bus: Bus) -> None:
+    name = ended_in_doubt(heard)
+    assert labels_of(heard, name) == [None, None, 2]
+    decisions.decide(heard.portal, name, "0000000", by="owner", label=1)
+    decisions.decide(heard.portal, name, "0000001", by="owner", reject="blurred")
+    decisions.set_gold(heard.portal, name, "0000002", by="owner", label=3)
+    sealing.seal_all(heard.portal, [name])
+    assert len(bus.of("LabelingFinished")) == 1, "an owner who goes on deciding is waited for"
+    sealing.seal_all(heard.at(600).portal, [name])
+    assert len(bus.of("LabelingFinished")) == 2
+    answer = finish.finish(heard.portal, name)
+    assert (answer["job_status"], answer["count"]) == ("Completed", 2)
+    assert labels_of(heard, name) == [1, None, 3]
+    assert len(bus.of("LabelsReady")) == 2
+    for _ in range(2):
+        sealing.seal_all(heard.at(1_200).portal, [name])
+    assert len(bus.of("LabelingFinished")) == 2, "once"
+
+
+def should_put_a_decision_that_comes_while_the_output_is_written_into_the_next_one(
+    heard: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = ended_in_doubt(heard)
+    decisions.decide(heard.portal, name, "0000000", by="owner", label=1)
+    sealing.seal_all(heard.at(600).portal, [name])
+    made = rebuild.rebuild
+
+    def meanwhile(portal: Portal, job: str) -> rebuild.Rebuilt:
+        found = made(portal, job)
+        decisions.decide(portal, job, "0000001", by="owner", label=2)
+        return found
+
+    monkeypatch.setattr(finish, "rebuild", meanwhile)
+    finish.finish(heard.portal, name)
+    assert labels_of(heard, name) == [1, None, 2]
+    monkeypatch.undo()
+    sealing.seal_all(heard.at(1_200).portal, [name])
+    finish.finish(heard.portal, name)
+    assert labels_of(heard, name) == [1, 2, 2]
+
+
+def should_note_a_decision_that_was_begun_before_a_job_ended(heard: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = ended_in_doubt(heard)
+    jobs.reopen(heard.portal, name)
+    read = decisions.get_item
+
+    def slow(portal: Portal, job: str, item: str) -> Any:
+        if jobs.get(portal, job).state == "open":
+            jobs.stop(portal, job)
+            finish.finish(portal, job)
+        return read(portal, job, item)
+
+    monkeypatch.setattr(decisions, "get_item", slow)
+    decisions.decide(heard.portal, name, "0000000", by="owner", label=1)
+    assert labels_of(heard, name) == [None, None, 2]
+    sealing.seal_all(heard.at(600).portal, [name])
+    finish.finish(heard.portal, name)
+    assert labels_of(heard, name) == [1, None, 2]
+
+
+def should_end_a_reopened_job_with_the_last_decision_of_its_owner(heard: Room) -> None:
+    name = ended_in_doubt(heard)
+    jobs.reopen(heard.portal, name)
+    decisions.decide(heard.portal, name, "0000000", by="owner", label=1)
+    sealing.seal_all(heard.portal, [name])
+    assert jobs.get(heard.portal, name).state == "open", "the owner is not through"
+    decisions.decide(heard.portal, name, "0000001", by="owner", reject="blurred")
+    sealing.seal_all(heard.portal, [name])
+    assert jobs.get(heard.portal, name).state == "complete"
+    finish.finish(heard.portal, name)
+    assert labels_of(heard, name) == [1, None, 2]
+
+
+def should_end_a_reopened_job_when_its_owner_decides_no_more(heard: Room) -> None:
+    name = ended_in_doubt(heard)
+    jobs.reopen(heard.portal, name)
+    decisions.decide(heard.portal, name, "0000002", by="owner", label=3)
+    sealing.seal_all(heard.portal, [name])
+    assert jobs.get(heard.portal, name).state == "open"
+    sealing.seal_all(heard.at(600).portal, [name])
+    assert jobs.get(heard.portal, name).state == "complete"
+    finish.finish(heard.portal, name)
+    assert labels_of(heard, name) == [None, None, 3]
+
+
+def should_ask_nobody_in_a_job_that_has_ended_before_it_is_reopened(heard: Room) -> None:
+    name = ended_in_doubt(heard)
+    decisions.set_gold(heard.portal, name, "0000002", by="owner", label=3)
+    before = list(jobs.items(heard.portal, jobs.get(heard.portal, name)))
+    with pytest.raises(PortalError, match="reopen it first") as refused:
+        decisions.decide(heard.portal, name, "0000000", by="owner", back=True)
+    assert (refused.value.code, refused.value.status) == ("ended", 409)
+    assert list(jobs.items(heard.portal, jobs.get(heard.portal, name))) == before
+    decisions.unset_gold(heard.portal, name, "0000002", by="owner")
+    assert jobs.get_item(heard.portal, name, "0000002").label == 2, "its answer settles it"
+    jobs.reopen(heard.portal, name)
+    decisions.decide(heard.portal, name, "0000000", by="owner", back=True)
+    assert [it.id for it in Annotator(heard, name).lease(3)] == ["0000000"]
 
 
 def should_end_a_job_when_everyone_of_a_small_team_has_had_each_photo(heard: Room) -> None:

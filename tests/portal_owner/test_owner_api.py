@@ -212,6 +212,17 @@ def should_split_photos_off_a_group(make: Maker, api: Api) -> None:
     assert api.refused("POST", f"/{job.name}/groups/0000000/split", {"lines": [3]}) == (404, "no-line")
 
 
+def should_refuse_to_have_people_asked_by_a_job_that_has_ended(make: Maker, api: Api) -> None:
+    job = make.job(3, groups={1: 0}, max_answers=1)
+    make.answer(job, "aki", "0000000", kind="report", problem="broken")
+    api.post(f"/{job.name}/stop")
+    [waiting] = api.get(f"/{job.name}/review")["items"]
+    assert api.refused("POST", f"/{job.name}/review", {**_of(waiting), "decision": "again"}) == (409, "ended")
+    assert api.refused("POST", f"/{job.name}/groups/0000000/split", {"lines": [1]}) == (409, "ended")
+    decided = api.post(f"/{job.name}/review", {**_of(waiting), "decision": "label", "category": "drink"})
+    assert (decided["item"]["category"], decided["review"]) == ("drink", 0)
+
+
 def should_page_through_groups(make: Maker, api: Api) -> None:
     job = make.job(6, groups={1: 0, 3: 2, 5: 4})
     first = api.get(f"/{job.name}/groups", limit=2)

@@ -316,6 +316,28 @@ def should_say_that_nobody_disagrees_only_once_that_is_counted(
         expect(page.get_by_text("Nobody disagrees")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("language", "says", "verb", "refuses"),
+    [("en", "some minutes after your last decision", "Ask again", "Reopen it first"),
+     ("ja", "最後の決定から数分後に結果へ", "もう一度聞く", "先に「再び開く」")],
+)  # fmt: skip
+def should_say_what_becomes_of_decisions_on_a_job_that_has_ended(
+    browser: Browser, server: page_server.PageServer, portal: Portal, language: str, says: str, verb: str, refuses: str
+) -> None:
+    make = Maker(portal)
+    job = make.job(2)
+    make.answer(job, "aki", "0000000", kind="report", problem="broken")
+    jobs.stop(portal, job.name)
+    with opened(browser, server, f"?job={job.name}&view=review", PHONE, language) as page:
+        expect(page.locator(".job-head .note")).to_contain_text(says)
+        page.get_by_role("button", name=verb).tap()
+        expect(page.locator(".toast")).to_contain_text(refuses)
+        assert serious(page) == []
+        page.locator(".choices button").nth(2).tap()
+        expect(page.locator(".view .empty")).to_be_visible()
+    assert jobs.get_item(portal, job.name, "0000000").label == 2
+
+
 def should_decide_nothing_in_a_view_that_was_left(
     browser: Browser, server: page_server.PageServer, portal: Portal
 ) -> None:
