@@ -421,7 +421,7 @@ def _earlier(
         return own
     # Not what MergeLabels left: that execution may have broken off, and the job may have been reopened since.
     place = layout.chained_manifest(labels_bucket, job.name)
-    merge.merge((storage.lines(part) for part in (before, own)), attribute).write(place, storage)
+    merge.merge([merge.Stored(storage, part) for part in (before, own)], attribute).write(place, storage)
     return place
 
 

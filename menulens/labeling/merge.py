@@ -4,45 +4,80 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
+from zlib import crc32
 
 from menulens.core.keys import METADATA_SUFFIX, SOURCE, SOURCE_REF
 from menulens.core.lines import is_text
-from menulens.storage import Storage
+from menulens.storage import ObjectChangedError, Storage
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The lines of a manifest in storage; each pass over them reads it anew."""
+
+    storage: Storage
+    place: str
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the manifest's lines, from its first."""
+        return self.storage.lines(self.place)
+
+
+@dataclass(frozen=True, slots=True)
 class Merged:
-    """What came together.
+    """What came together: each pass over its lines goes through the manifests, and holds none of them.
 
     Attributes
     ----------
-    lines
-        In the order in which photos first appear.
     labeled
-        How many of them carry a label.
+        How many lines carry a label.
     unreadable
-        Lines that are no record of a photo or a text; kept at the end, verbatim, for cleaning to reject.
+        Lines that are no record of a photo or a text; kept verbatim, for cleaning to reject.
     """
 
-    lines: list[bytes] = field(default_factory=list)
-    labeled: int = 0
-    unreadable: int = 0
+    labeled: int
+    unreadable: int
+    _manifests: Sequence[Iterable[bytes]]
+    _kept: bytearray  # for each line, whether it is kept
+    _checksum: int
+
+    def __len__(self) -> int:
+        """Return how many lines are kept."""
+        return self._kept.count(1)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the lines that are kept, in the order of their manifests, each without its line ending.
+
+        Raises
+        ------
+        ObjectChangedError
+            After the last of them, if the manifests are no longer those that were merged.
+        """
+        lines = checksum = 0
+        for line in _stripped(self._manifests):
+            checksum = crc32(line, checksum)
+            if lines < len(self._kept) and self._kept[lines]:
+                yield line
+            lines += 1
+        if (lines, checksum) != (len(self._kept), self._checksum):
+            raise ObjectChangedError("A manifest was replaced while it was merged; merge again.")
 
     @property
     def sha256(self) -> str:
         """The hash of the manifest's bytes."""
         digest = hashlib.sha256()
-        for line in self.lines:
+        for line in self:
             digest.update(line + b"\n")
         return digest.hexdigest()
 
     def write(self, place: str, storage: Storage) -> None:
         """Write the manifest, whole or not at all."""
         with storage.writer(place, "application/jsonl") as writer:
-            for line in self.lines:
+            for line in self:
                 writer.write(line + b"\n")
 
 
@@ -72,29 +107,41 @@ def is_labeled(value: dict[str, Any], attribute: str) -> bool:
     return value.get(attribute) is not None
 
 
-def merge(manifests: Iterable[Iterable[bytes]], attribute: str) -> Merged:
+def merge(manifests: Sequence[Iterable[bytes]], attribute: str) -> Merged:
     """Merge manifests, oldest first.
 
     A photo's line is the last labeled one; where no manifest labels it, the last one. A person's later answer replaces
     an earlier one, and an unlabeled line never replaces a labeled one. Kept lines are the bytes that came in.
+
+    Parameters
+    ----------
+    manifests
+        Each gives the same lines whenever it is gone through (a list, :class:`Stored`). What is remembered of a line is
+        a digest of what it is about and its place: some 175 bytes.
     """
-    kept: dict[tuple[str, str], tuple[bytes, bool]] = {}
-    unreadable: dict[bytes, None] = {}
-    for manifest in manifests:
-        for line in _stripped(manifest):
-            value = record(line)
-            if value is None:
-                unreadable[line] = None
-                continue
-            labeled = is_labeled(value, attribute)
-            _, had_label = kept.get(subject(value), (b"", False))
-            if labeled or not had_label:
-                kept[subject(value)] = (line, labeled)
-    return Merged(
-        lines=[*(line for line, _ in kept.values()), *unreadable],
-        labeled=sum(labeled for _, labeled in kept.values()),
-        unreadable=len(unreadable),
-    )
+    kept = bytearray()
+    places: dict[bytes, int] = {}  # twice the place of a subject's line, and one more if it has a label
+    unreadable = checksum = 0
+    for line in _stripped(manifests):
+        checksum = crc32(line, checksum)
+        value = record(line)
+        labeled = value is not None and is_labeled(value, attribute)
+        about = _digest("", line) if value is None else _digest(*subject(value))
+        before = places.get(about)
+        unreadable += value is None and before is None
+        chosen = before is None or labeled or not before & 1
+        if chosen:
+            if before is not None:
+                kept[before >> 1] = False
+            places[about] = len(kept) << 1 | labeled
+        kept.append(chosen)
+    return Merged(sum(place & 1 for place in places.values()), unreadable, manifests, kept, checksum)
+
+
+def _digest(key: str, about: str | bytes) -> bytes:
+    """Return sixteen bytes instead of a key and what stands under it."""
+    text = about.encode() if isinstance(about, str) else about
+    return hashlib.blake2b(text, digest_size=16, person=key.encode()).digest()
 
 
 def without_label(value: dict[str, Any], attribute: str) -> bytes:
@@ -110,7 +157,7 @@ def without_label(value: dict[str, Any], attribute: str) -> bytes:
     return json.dumps(asked, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
-def _stripped(lines: Iterable[bytes]) -> Iterator[bytes]:
-    for line in lines:
+def _stripped(manifests: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    for line in chain.from_iterable(manifests):
         if bare := line.rstrip(b"\r\n"):
             yield bare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from menulens.labeling import layout
 from menulens.labeling.jobs import Job, LabelingJobError, output_manifest
-from menulens.labeling.merge import Merged, merge
+from menulens.labeling.merge import Merged, Stored, merge
 from menulens.storage import Storage, is_s3, parse_s3_uri
 
 MANIFEST_ENDING = ".manifest"
@@ -41,7 +41,8 @@ def of_iterations(job: Job, earlier: str | None, storage: Storage) -> Merged:
 
 
 def _laid_over(parts: list[str], job: Job, earlier: str | None, storage: Storage) -> Merged:
-    merged = merge((storage.lines(part) for part in ([earlier, *parts] if earlier else parts)), job.label_attribute)
+    all_parts = [earlier, *parts] if earlier else parts
+    merged = merge([Stored(storage, part) for part in all_parts], job.label_attribute)
     if not merged.labeled:
         raise LabelingJobError(
             f"{job.name}: no photo is labeled yet (the job is {job.status}); start again when annotators have answered."

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from menulens.core import keys as names
 from menulens.labeling import jobs as labeling_jobs
 from menulens.labeling import layout
-from menulens.labeling.merge import merge
+from menulens.labeling.merge import Stored, merge
 from menulens.portal import keys, log
 from menulens.portal.context import Portal
 from menulens.portal.model import ENDED, Job, JobState
@@ -89,8 +89,8 @@ def snapshot(portal: Portal, name: str) -> dict[str, Any]:
     if earlier is None:
         content, labeled = made.manifest, _labeled(made)
     else:
-        merged = merge([portal.storage.lines(earlier), ours], job.attribute)
-        content, labeled = b"".join(line + b"\n" for line in merged.lines), merged.labeled
+        merged = merge([Stored(portal.storage, earlier), ours], job.attribute)
+        content, labeled = b"".join(line + b"\n" for line in merged), merged.labeled
     if not labeled:
         raise labeling_jobs.LabelingJobError(
             f"{name}: nothing is labeled yet (the job is {_STATUS[job.state]}); start again when people have answered."

@@ -259,7 +259,7 @@ def should_wait_for_a_job_that_runs_and_use_one_that_was_stopped(room: Room, cli
     iteration = f"s3://{room.labels}/jobs/{name}/annotations/intermediate/2/annotations.manifest"
     room.storage.write_bytes(iteration, labeled(uris[1], 0) + b"\n")
     taken = snapshot.take(jobs.describe(name, jobs.ground_truth(room.sagemaker)), None, room.storage)
-    assert (taken.labeled, len(taken.lines)) == (1, 3)
+    assert (taken.labeled, len(taken)) == (1, 3)
 
     room.sagemaker.stop_labeling_job(LabelingJobName=name)
     stopped = wait_until_ended(room, name)
@@ -272,9 +272,9 @@ def should_wait_for_a_job_that_runs_and_use_one_that_was_stopped(room: Room, cli
     assert room.asked(again) == uris[1:]
     assert again["earlier_manifest"] == stopped["manifest"]
     merged = merge.merge(
-        (room.storage.lines(again["earlier_manifest"]), [labeled(uris[1], 1), labeled(uris[2], 2)]), ATTRIBUTE
+        [merge.Stored(room.storage, again["earlier_manifest"]), [labeled(uris[1], 1), labeled(uris[2], 2)]], ATTRIBUTE
     )
-    assert merged.lines == [labeled(uris[0], 4), labeled(uris[1], 1), labeled(uris[2], 2)]
+    assert list(merged) == [labeled(uris[0], 4), labeled(uris[1], 1), labeled(uris[2], 2)]
 
 
 def should_go_on_with_every_label_of_a_chain_whatever_was_merged(room: Room, client: Callable[[str], Any]) -> None:
@@ -376,7 +376,7 @@ def should_take_what_a_job_elsewhere_has_labeled_without_reading_an_input_that_i
     room.storage.write_bytes(f"{output}/annotations/intermediate/1/annotations.manifest", labeled(uri, 2) + b"\n")
     for given in ("s3://bucket-of-team-b/input.manifest", ""):  # a streaming job has none
         job = jobs.Job("console", "InProgress", ATTRIBUTE, given, output, None, "", 60.0)
-        assert snapshot.take(job, None, room.storage).lines == [labeled(uri, 2)]
+        assert list(snapshot.take(job, None, room.storage)) == [labeled(uri, 2)]
         failed = replace(job, status="Failed")
         found = found_by(room, "console", providers=(lambda _, failed=failed: failed,))
         assert (found["ours"], list(room.storage.lines(found["manifest"]))) == (True, [labeled(uri, 2)])

@@ -181,8 +181,7 @@ def should_take_the_way_that_a_portal_jobs_state_asks_for(choose: Choose, room: 
 
 
 def should_go_on_with_a_stopped_portal_job_and_ask_the_rest(choose: Choose, room: Room) -> None:
-    for number in range(2):
-        room.put(f"{number}.jpg", any_photo(number))
+    uris = [room.put(f"{number}.jpg", any_photo(number)) for number in range(2)]
     first = opened(room, room.prepare(), answers=2)
     answer_all(room, first)  # one person, where two are due
     jobs.stop(room.portal, first.name)
@@ -191,6 +190,9 @@ def should_go_on_with_a_stopped_portal_job_and_ask_the_rest(choose: Choose, room
     again = room.prepare(resume_from=first.name)
     second = opened(room, again)
     answer_all(room, second)
+    taken = finish.snapshot(room.portal, second.name)
+    both = [json.loads(line)["source-ref"] for line in room.storage.lines(taken["manifest"])]
+    assert (taken["count"], sorted(both)) == (2, sorted(uris))
     finish.finish(room.portal, second.name)
     resumed = {**again, **found_by(room, second.name, expected_input=again["input_manifest"])}
     assert resumed["earlier_manifest"]

@@ -97,5 +97,5 @@ def should_merge_labels_of_texts() -> None:
     first = [any_label("udon", 1), any_label("soba", None), b'{"source-ref": "udon"}']
     second = [any_label("soba", 2), b'{"source": "udon"}']
     merged = merge.merge([first, second], ATTRIBUTE)
-    assert merged.lines == [first[0], second[0], first[2]]
+    assert list(merged) == [first[0], first[2], second[0]]
     assert (merged.labeled, merged.unreadable) == (2, 0)

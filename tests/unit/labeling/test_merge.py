@@ -1,12 +1,15 @@
 """Merging chained manifests: every photo once, no label lost, the bytes that came in."""
 
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from menulens.labeling.merge import is_labeled, merge, record, without_label
+from menulens.labeling.merge import Stored, is_labeled, merge, record, without_label
+from menulens.storage import ObjectChangedError, Storage
 
 ATTRIBUTE = "menu-category"
 
@@ -20,22 +23,22 @@ def any_line(photo: str, label: int | None = None, **more: object) -> bytes:
 
 def should_keep_a_label_over_a_later_line_without_one() -> None:
     merged = merge([[any_line("a", 1)], [any_line("a")]], ATTRIBUTE)
-    assert merged.lines == [any_line("a", 1)]
+    assert list(merged) == [any_line("a", 1)]
     assert merged.labeled == 1
 
 
 def should_take_the_later_of_two_labels() -> None:
-    assert merge([[any_line("a", 1)], [any_line("a", 2)]], ATTRIBUTE).lines == [any_line("a", 2)]
+    assert list(merge([[any_line("a", 1)], [any_line("a", 2)]], ATTRIBUTE)) == [any_line("a", 2)]
 
 
-def should_keep_the_order_in_which_photos_first_appear() -> None:
+def should_keep_the_order_of_the_manifests() -> None:
     merged = merge([[any_line("b"), any_line("a")], [any_line("c", 0), any_line("b", 0)]], ATTRIBUTE)
-    assert merged.lines == [any_line("b", 0), any_line("a"), any_line("c", 0)]
+    assert list(merged) == [any_line("a"), any_line("c", 0), any_line("b", 0)]
 
 
 def should_keep_lines_that_are_no_records_for_cleaning_to_reject() -> None:
     merged = merge([[b"{broken", b"", any_line("a")], [b'["no object"]', b"{broken"]], ATTRIBUTE)
-    assert merged.lines == [any_line("a"), b"{broken", b'["no object"]']
+    assert list(merged) == [any_line("a"), b'["no object"]', b"{broken"]
     assert merged.unreadable == 2
 
 
@@ -82,8 +85,8 @@ any_manifest = st.lists(st.builds(any_line, st.sampled_from("abcdef"), st.none()
 def should_lose_no_photo_and_no_label_and_double_none(manifests: list[list[bytes]]) -> None:
     merged = merge(manifests, ATTRIBUTE)
     every = [record(line) or {} for manifest in manifests for line in manifest]
-    kept = {(record(line) or {})["source-ref"]: record(line) or {} for line in merged.lines}
-    assert len(kept) == len(merged.lines)
+    kept = {(record(line) or {})["source-ref"]: record(line) or {} for line in merged}
+    assert len(kept) == len(merged) == len(list(merged))
     assert kept.keys() == {value["source-ref"] for value in every}
     for photo, value in kept.items():
         labels = [other[ATTRIBUTE] for other in every if other["source-ref"] == photo and ATTRIBUTE in other]
@@ -93,5 +96,29 @@ def should_lose_no_photo_and_no_label_and_double_none(manifests: list[list[bytes
 @given(st.lists(any_manifest, max_size=3))
 def should_change_nothing_when_merged_again(manifests: list[list[bytes]]) -> None:
     once = merge(manifests, ATTRIBUTE)
-    assert merge([once.lines, once.lines], ATTRIBUTE).lines == once.lines
-    assert merge([once.lines], ATTRIBUTE).sha256 == once.sha256
+    assert list(merge([once, once], ATTRIBUTE)) == list(once)
+    assert merge([once], ATTRIBUTE).sha256 == once.sha256
+
+
+@pytest.mark.parametrize(
+    "other",
+    [[any_line("a", 1)], [any_line("a", 1), any_line("b", 3)], [any_line("a", 1), any_line("b", 2), any_line("c", 0)]],
+    ids=["shorter", "another label", "longer"],
+)
+def should_write_nothing_when_a_manifest_is_replaced_meanwhile(tmp_path: Path, other: list[bytes]) -> None:
+    storage, source, target = Storage(), str(tmp_path / "source.manifest"), tmp_path / "merged.manifest"
+    storage.write_bytes(source, b"\n".join([any_line("a", 1), any_line("b", 2)]))
+    merged = merge([Stored(storage, source), [any_line("b")]], ATTRIBUTE)
+    storage.write_bytes(source, b"\n".join(other))
+    with pytest.raises(ObjectChangedError, match="replaced while it was merged"):
+        merged.write(str(target), storage)
+    assert not target.exists()
+
+
+def should_write_what_came_together(tmp_path: Path) -> None:
+    storage, source, target = Storage(), str(tmp_path / "source.manifest"), tmp_path / "merged.manifest"
+    storage.write_bytes(source, any_line("a", 1) + b"\r\n\r\n" + any_line("b"))
+    merged = merge([Stored(storage, source), [any_line("b", 2)]], ATTRIBUTE)
+    merged.write(str(target), storage)
+    assert target.read_bytes() == any_line("a", 1) + b"\n" + any_line("b", 2) + b"\n"
+    assert merged.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
