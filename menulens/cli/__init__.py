@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import traceback
+from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from menulens import __version__
+from menulens.cli._errors import UNREACHED, told
 from menulens.cli.backbone import app as backbone_app
 from menulens.cli.clean import clean as clean_command
 from menulens.cli.embed import embed as embed_command
@@ -20,6 +23,7 @@ from menulens.cli.similar import similar as similar_command
 from menulens.cli.tag import tag as tag_command
 from menulens.cloud import LOCAL_STATE, CloudError
 from menulens.settings import SettingsError
+from menulens.storage import StorageError
 
 app = typer.Typer(
     help="Menu photos in; labels, a classifier, feature vectors and similar photos out.",
@@ -44,21 +48,26 @@ def version() -> None:
 
 def main() -> None:
     """Run the command; a mistake of the user is a message, a fault of ours another, with its traceback in a file."""
-    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    said = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
-    except (SettingsError, CloudError) as error:
-        told.print(f"[bold red]error:[/] {escape(str(error))}")
+    except (SettingsError, CloudError, StorageError, *UNREACHED) as error:
+        said.print(f"[bold red]error:[/] {escape(told(error))}")
         sys.exit(1)
     except Exception as error:
-        told.print(f"[bold red]error:[/] {escape(unexpected(error))}")
+        said.print(f"[bold red]error:[/] {escape(unexpected(error))}")
         sys.exit(1)
 
 
 def unexpected(error: Exception) -> str:
     """Return one line about an error that nobody foresaw; its traceback goes to a file below the state folder."""
     log = LOCAL_STATE / "error.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    trace = "".join(traceback.format_exception(error))
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(trace, encoding="utf-8")
+    except OSError:  # the state folder itself may be what is wrong
+        log = Path(tempfile.gettempdir()) / "menulens-error.log"
+        log.write_text(trace, encoding="utf-8")
     first = (str(error).strip().splitlines() or ["no message"])[0]
     return f"{type(error).__name__}: {first[:500]}\nThe traceback is in {log}"

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from menulens.cli._errors import told
 from menulens.cli._label_cloud import LabelingError
 from menulens.portal.model import PortalError
 from menulens.portal.table import TableError
@@ -32,9 +33,9 @@ def fail(error: Exception, job: str | None = None) -> typer.Exit:
     job
         The name that the user gave.
     """
-    told = str(error)
+    said = told(error)
     if job is not None and isinstance(error, PortalError) and error.code == "no-job":
         # The portal does not say so much, as members ask it too; who has credentials for its table may know.
-        told = f"There is no job {job!r}. Those there are: menulens label status"
-    err.print(f"[bold red]error:[/] {escape(told)}")
+        said = f"There is no job {job!r}. Those there are: menulens label status"
+    err.print(f"[bold red]error:[/] {escape(said)}")
     return typer.Exit(1)

@@ -197,7 +197,10 @@ def _kind(place: str) -> Format:
         return Format.CSV
     if ending in ("json", "jsonl"):
         return Format.LABEL_STUDIO
-    return Format.GROUND_TRUTH
+    name = place.rstrip("/").rpartition("/")[2]
+    if place.endswith(("/", ".manifest")) or "." not in name or Path(place).is_dir():
+        return Format.GROUND_TRUTH
+    raise ExchangeError(f"{place}: its ending tells no format; say it: --format {'|'.join(Format)}.")
 
 
 def _pairs(given: list[str] | None, option: str) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 app = typer.Typer(help="Backbones: the networks that training starts from.", no_args_is_help=True)
 
@@ -30,7 +32,9 @@ def stage_command(
     name: Annotated[
         str | None, typer.Option(help="Stage under this name; settings' training.backbone asks for it.")
     ] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels; default: training.image_size.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, max=1024, help="Side in pixels; default: training.image_size.")
+    ] = None,
 ) -> None:
     """Bring HANDLE into the models bucket with its SHA-256; one that is there already is left as it is."""
     from menulens.cloud import CloudError, connect  # noqa: PLC0415 (help is to come fast)
@@ -41,9 +45,13 @@ def stage_command(
     console = Console()
     started = time.monotonic()
     try:
+        if name is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
+            raise BackboneStageError(
+                f"--name {name}: not allowed; allowed: 1 to 41 small letters, digits and underscores, a letter first."
+            )
         settings = settings_of(environment)
         cloud = connect(settings)
-        with console.status(f"Staging {handle}"):
+        with console.status(f"Staging {escape(handle)}"):
             staged = stage(
                 handle,
                 storage=Storage(cloud.client("s3")),
@@ -52,7 +60,7 @@ def stage_command(
                 name=name,
             )
     except (SettingsError, CloudError, StorageError, BackboneStageError) as error:
-        Console(stderr=True).print(f"[red]{error}[/red]")
+        Console(stderr=True).print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
         raise typer.Exit(1) from None
     what = "staged" if staged.created else "already there"
     console.print(

@@ -24,9 +24,9 @@ def clean(  # noqa: PLR0917 (typer reads the options from the signature)
     attribute: Annotated[
         str | None, typer.Option(help="The manifest key that holds the label; the settings' if not given.")
     ] = None,
-    config: Annotated[Path, typer.Option(help="Settings file: categories, split, photo prefix.")] = Path(
-        "config/local.toml"
-    ),
+    config: Annotated[
+        Path, typer.Option(dir_okay=False, help="Settings file: categories, split, photo prefix.")
+    ] = Path("config/local.toml"),
     out: Annotated[str, typer.Option(help="Folder (or s3:// prefix) for the four files.")] = "dataset",
     photo_bucket: Annotated[
         str | None,
@@ -43,6 +43,8 @@ def clean(  # noqa: PLR0917 (typer reads the options from the signature)
     try:
         settings = load_settings(config)
         storage = Storage(connect(settings).client("s3") if is_s3(manifest) or is_s3(out) else None)
+        if photo_bucket is not None and "/" in photo_bucket:
+            raise SettingsError(f"--photo-bucket {photo_bucket}: a bucket's name alone is due, as in my-photos.")
         bucket = photo_bucket or settings.photos.bucket or _only_bucket(storage, manifest)
         rules = settings.cleaning_rules(bucket)
         if attribute is not None:

@@ -47,7 +47,9 @@ def embed(
             for answer in good
         )  # fmt: skip
         out.with_suffix(".ids.jsonl").write_text("".join(lines), encoding="utf-8")
-        errors.print(f"{len(good)} vectors in {out}, their ids in {out.with_suffix('.ids.jsonl')}.", soft_wrap=True)
+        errors.print(
+            f"{len(good)} vectors in {out}, their ids in {out.with_suffix('.ids.jsonl')}.", markup=False, soft_wrap=True
+        )
     if failed:
         errors.print(f"{len(photos)} photos: {len(photos) - failed} vectors, {failed} errors.")
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ from rich.markup import escape
 from menulens.cloud import Cloud, connect
 from menulens.core import keys, names
 from menulens.settings import settings_of
-from menulens.storage import Storage, StorageError
+from menulens.storage import Storage, StorageError, is_s3
 from menulens.training.candidate import weigh
 from menulens.training.gate import EvaluationError
 from menulens.training.prepare import LATEST, Place, TrainingError, prepare
@@ -51,6 +51,8 @@ def experiment(
     settings = settings_of(environment)
     cloud = connect(settings)
     try:
+        if source is not None and not is_s3(source):
+            raise ExperimentError(f"--source {source}: the s3:// of a packed training source is due.")
         values = changed(settings.model_dump(mode="json"), change or [])
         deployed = deployed_training(cloud)
         place = Place(

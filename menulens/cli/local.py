@@ -36,10 +36,17 @@ _LOG_PAGE = 200
 _INTERRUPTED = 130
 
 State = Annotated[
-    Path, typer.Option("--state", envvar="MENULENS_STATE", help="Folder that holds everything the local cloud writes.")
+    Path,
+    typer.Option(
+        "--state",
+        envvar="MENULENS_STATE",
+        file_okay=False,
+        help="Folder that holds everything the local cloud writes.",
+    ),
 ]
 Port = Annotated[
-    int | None, typer.Option(help="Port of the AWS endpoint; without it 4566, or a free one if that is taken.")
+    int | None,
+    typer.Option(min=1, max=65_535, help="Port of the AWS endpoint; without it 4566, or a free one if that is taken."),
 ]
 WithDeploy = Annotated[bool, typer.Option("--deploy/--no-deploy", help="Whether to deploy the stacks.")]
 WithBackbone = Annotated[bool, typer.Option("--backbone/--no-backbone", help="Whether to stage the backbone.")]

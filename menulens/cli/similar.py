@@ -46,7 +46,7 @@ def similar(
         ("vector width", str(index.width)),
     )
     html.write_text(contact_sheet("Photos most like this one", [strip], facts), encoding="utf-8")
-    errors.print(f"The pictures: {html}", soft_wrap=True)
+    errors.print(f"The pictures: {html}", markup=False, soft_wrap=True)
 
 
 def _query(room: Room, photo: str) -> tuple[Vectors, Tag, StoredVectors, str | None]:

@@ -62,7 +62,8 @@ class Storage:
         if not is_s3(location):
             path = Path(location)
             if not path.is_file():
-                raise ObjectMissingError(f"{location}: no such file.")
+                what = "a folder, where a file is due" if path.is_dir() else "no such file"
+                raise ObjectMissingError(f"{location}: {what}.")
             return path.stat().st_size
         return int(self._head(location)["ContentLength"])
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 SCHEME = "s3://"
 BLOCK_BYTES = 1 << 20
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchBucket"})
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"412", "PreconditionFailed"})
 
 
@@ -80,6 +80,8 @@ def join(folder: str, *names: str) -> str:
 def explained(location: str, error: ClientError) -> StorageError:
     """Turn a client's error into one that names the object."""
     code = str(error.response.get("Error", {}).get("Code", ""))
+    if code == "NoSuchBucket":
+        return ObjectMissingError(f"{location}: no such bucket.")
     if code in _MISSING:
         return ObjectMissingError(f"{location}: no such object.")
     if code in _CHANGED:

@@ -82,22 +82,26 @@ class FileWriter(_Writer):
         """Make everything written visible."""
         if not self._open:
             return
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        # mkstemp makes a private file; the published one gets what a plain open() would have given.
-        mask = os.umask(0)
-        os.umask(mask)
-        self._temporary.chmod(0o666 & ~mask)
-        self._temporary.replace(self._target)
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            # mkstemp makes a private file; the published one gets what a plain open() would have given.
+            mask = os.umask(0)
+            os.umask(mask)
+            self._temporary.chmod(0o666 & ~mask)
+            self._temporary.replace(self._target)
+        except BaseException:
+            self.discard()
+            raise
         self._open = False
 
     def discard(self) -> None:
         """Forget everything written, unless it is published."""
         if self._open:
             self._open = False
-            self._file.close()
             self._temporary.unlink(missing_ok=True)
+            self._file.close()
 
 
 class S3Writer(_Writer):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from menulens import cli
-from menulens.cloud import CloudError
+from menulens.cloud import STATE_VARIABLE, CloudError
+from menulens.storage import Storage, StorageError
 
 
 @pytest.fixture
@@ -47,3 +50,80 @@ def should_tell_of_a_mistake_of_the_user_in_its_own_words(state, monkeypatch, ca
 
     assert "error: No local cloud is up here." in capsys.readouterr().err
     assert not state.exists()
+
+
+def should_keep_a_traceback_where_it_can_when_the_state_folder_is_none(state, monkeypatch, capsys, tmp_path):
+    state.write_text("a file")
+    monkeypatch.setattr(cli.tempfile, "gettempdir", lambda: str(tmp_path))
+    failing_with(monkeypatch, ValueError("no such thing"))
+
+    with pytest.raises(SystemExit):
+        cli.main()
+
+    assert "error: ValueError: no such thing" in capsys.readouterr().err
+    assert "Traceback" in (tmp_path / "menulens-error.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StorageError("s3://b/x: no such bucket."), "error: s3://b/x: no such bucket."),
+        (NoCredentialsError(), "credentials. Sign in to the account first: aws sso login"),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:4566/"), "Start it again: menulens local up"),
+        (EndpointConnectionError(endpoint_url="https://sts.amazonaws.com/"), "Is there a network"),
+    ],
+)
+def should_say_what_to_do_where_a_cloud_is_not_reached(state, monkeypatch, capsys, error, told):
+    failing_with(monkeypatch, error)
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().err
+    assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("label import {here}/photo.jpg --dry-run", "its ending tells no format; say it: --format label-studio|csv"),
+        ("label import {here} --format csv --dry-run", "a folder, where a file is due"),
+        ("label import {here}/table.csv --dry-run", "there are: dish, price. Say which one holds the photo"),
+        ("label import {here}/table.csv --dry-run", "--source-column NAME"),
+        ("local status --state {here}/table.csv", "is a file"),
+        ("local up --port 70000", "65535"),
+        ("clean {here}/table.csv --photo-bucket s3://photos", "a bucket's name alone is due"),
+        ("clean {here}/table.csv --config {here}", "is a directory"),
+        ("backbone stage inception_v2 --name [/Mine]", "--name [/Mine]: not allowed"),
+        ("backbone stage inception_v2 --image-size 0", "32"),
+        ("experiment --source {here}", "the s3:// of a packed training source is due"),
+    ],
+)
+def should_say_what_is_wrong_with_what_was_typed(state, monkeypatch, capsys, tmp_path, words, told):
+    state.mkdir()
+    cloud = {"endpoint_url": "http://127.0.0.1:9", "access_key": "000000000000"}
+    (state / "cloud.json").write_text(json.dumps(cloud))
+    (tmp_path / "photo.jpg").write_text("no photo")
+    (tmp_path / "table.csv").write_text("dish,price\nsoba,900\n")
+    monkeypatch.setenv(STATE_VARIABLE, str(state))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["menulens", *words.format(here=tmp_path).split()])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    said = capsys.readouterr().err
+    assert ended.value.code in {1, 2}
+    assert told in said.replace("\n", " ")
+    assert "Traceback" not in said
+    assert not (state / "error.log").exists()
+
+
+def should_leave_nothing_beside_a_file_that_can_not_be_written(tmp_path):
+    (tmp_path / "there").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        Storage().write_text(str(tmp_path / "there"), "x")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]

@@ -122,7 +122,8 @@ class _AnyTable:
         if self._source is None:
             raise ExchangeError(
                 f"{where}: no column of its first row is one of {', '.join((*_PHOTO_NAMES, *_TEXT_NAMES))}; the first "
-                "row names the columns. Say which one holds the photo (s3://…)."
+                f"row names the columns, and there are: {', '.join(header) or 'none'}. Say which one holds the photo "
+                "(s3://…) or the text: --source-column NAME."
             )
         self._label = self._find(reading.label_column, _LABEL_NAMES, where)
         self._is_text = reading.kind == "text" or (reading.kind is None and self._source in _TEXT_NAMES)
