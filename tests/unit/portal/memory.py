@@ -19,12 +19,17 @@ from menulens.storage import Storage
 
 
 class Database:
-    """MiniStack's DynamoDB, called as boto3's client is."""
+    """MiniStack's DynamoDB, called as boto3's client is; each has tokens of transactions of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(dynamodb, f"_{name}")
 
         def call(**request: Any) -> Any:
+            if token := request.pop("ClientRequestToken", ""):
+                request["ClientRequestToken"] = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._name}/{token}"))
             # As through HTTP: what is sent and what comes back are texts of their own.
             status, _, body = function(json.loads(json.dumps(request)))
             answer = json.loads(body)
@@ -90,7 +95,7 @@ class Clock:
 
 def any_portal(clock: Callable[[], float] | None = None) -> Portal:
     name = f"any-{uuid.uuid4().hex[:10]}"
-    database, objects = Database(), Objects()
+    database, objects = Database(name), Objects()
     database.create_table(**definition(name))
     return Portal(
         environment="any",
