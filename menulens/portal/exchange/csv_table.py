@@ -108,7 +108,8 @@ def write(records: Sequence[Record], columns: Sequence[str] = ()) -> Iterator[by
         values = [_values(record) for record in records]
         header = _header(values)
         rows = [{column: _cell(row, name, column) for name, column in header if name in row} for row in values]
-    yield b"\xef\xbb\xbf" + _encoded(_row([_armed(column) for _, column in header]))
+    # A semicolon or tab in a sole name would be taken for a delimiter, were it not quoted.
+    yield b"\xef\xbb\xbf" + _encoded(_row([_armed(column) for _, column in header], quoted=len(header) == 1))
     for cells in rows:
         yield _encoded(_row([_armed(cells.get(column, "")) for _, column in header]))
 
@@ -312,9 +313,11 @@ def _disarmed(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
 
 
-def _row(cells: Sequence[str], delimiter: str = ",") -> str:
+def _row(cells: Sequence[str], delimiter: str = ",", *, quoted: bool = False) -> str:
     out = io.StringIO(newline="")
-    csv.writer(out, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    csv.writer(
+        out, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
+    ).writerow(cells)
     return out.getvalue()
 
 

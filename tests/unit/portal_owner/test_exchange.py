@@ -223,6 +223,15 @@ def should_give_anyones_table_back_with_its_cells(
     assert (again.records, again.columns, again.rejects) == (first.records, first.columns, [])
 
 
+@pytest.mark.parametrize("name", ["a;b", "a\tb", "\ta", ";", "'=a;b"])
+def should_give_a_table_of_one_column_back_whatever_its_name_holds(name: str) -> None:
+    reading = replace(TABLE, source_column=name.removeprefix("'"))
+    first = csv_table.read(f'"{name}"\n{PHOTO}\n\n'.encode(), reading)
+    again = csv_table.read(b"".join(csv_table.write(first.records, first.columns)), reading)
+    assert first.records != []
+    assert (again.records, again.columns, again.rejects) == (first.records, first.columns, [])
+
+
 @given(any_text)
 def should_leave_a_spreadsheet_nothing_to_compute(text: str) -> None:
     data = b"".join(csv_table.write([Record(PHOTO, attributes={"memo": text, text + "x": "1"})]))
