@@ -321,12 +321,15 @@ def cosine(peak: float, step: int, steps: int) -> float:
 def evaluate(job: Job, channel: PipeChannel, model: Classifier, random_backbone: Any, known: Known) -> dict[str, Any]:
     """Judge the model on every evaluation photo, beside the baselines and the champion."""
     settings = job.settings
+    count = len(settings.classes)
     predict = tf.function(lambda images: model.logits(model.features(images)))
     noise = tf.function(lambda images: call_backbone(random_backbone, images))
+    seen, known_random = known.labels[: len(known.histograms)], normalise(known.random)
     with tempfile.TemporaryDirectory(prefix="menulens-champion-") as scratch:
         place = job.folders.data / "champion"
         champion = Champion(place, Path(scratch)) if place.is_dir() else None
-        truth, ours, random, histograms, theirs = [], [], [], [], []
+        # Of each photo what was predicted alone is kept: vectors of all of them would not fit in memory.
+        truth, ours, random, colour, theirs = [], [], [], [], []
         photos = 0
         for encoded, images, classes, positions, codes in job.batches(eval_input_fn(channel, settings), channel):
             good = codes.numpy() == OK
@@ -338,19 +341,16 @@ def evaluate(job: Job, channel: PipeChannel, model: Classifier, random_backbone:
             usable = tf.boolean_mask(images, good)
             truth.append(classes.numpy()[good])
             ours.append(predict(usable).numpy().argmax(axis=1))
-            random.append(noise(usable).numpy())
-            histograms.append(colour_histogram(usable.numpy()))
+            random.append(nearest_neighbours(known_random, seen, normalise(noise(usable).numpy()), count))
+            colour.append(nearest_neighbours(known.histograms, seen, colour_histogram(usable.numpy()), count))
             if champion is not None:
                 theirs.append(champion.predict(tf.boolean_mask(encoded, good), settings.classes))
     job.check_skipped(channel, photos)
     labels, predicted = np.concatenate(truth), np.concatenate(ours)
-    seen = known.labels[: len(known.histograms)]
-    count = len(settings.classes)
-    majority = np.bincount(known.labels, minlength=count).argmax()
     baselines = {
-        "colour_histogram": nearest_neighbours(known.histograms, seen, np.concatenate(histograms), count),
-        "random_weights": nearest_neighbours(normalise(known.random), seen, normalise(np.concatenate(random)), count),
-        "majority": np.full_like(labels, majority),
+        "colour_histogram": np.concatenate(colour),
+        "random_weights": np.concatenate(random),
+        "majority": np.full_like(labels, np.bincount(known.labels, minlength=count).argmax()),
     }
     skipped = job.skipped.get(channel.name, 0)
     result = report(labels, predicted, settings.classes, baselines, skipped=skipped, seed=settings.seed)
