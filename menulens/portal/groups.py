@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from menulens.core.keys import SOURCE_REF
-from menulens.portal import intake, keys
+from menulens.portal import intake, review
 from menulens.portal.context import Portal
 from menulens.portal.model import InputPart, Item, Job, PortalError
 
@@ -22,15 +22,8 @@ def page(
     signed
         Turns the key of a display copy into an address.
     """
-    found: list[Item] = []
-    first = int(after) // keys.CHUNK if after else 0
-    for chunk in range(first, -(-job.lines // keys.CHUNK)):
-        for entry in portal.table.query(keys.items(job.name, chunk), after=after if chunk == first else ""):
-            if len(entry.get("lines", ())) > 1:
-                found.append(Item.from_json(entry))
-                if len(found) > limit:
-                    return [view(portal, job, item, signed) for item in found[:limit]], found[limit - 1].id
-    return [view(portal, job, item, signed) for item in found], None
+    found, following = review.browse(portal, job, lambda entry: len(entry.get("lines", ())) > 1, limit, after)
+    return [view(portal, job, item, signed) for item in found], following
 
 
 def leaving(item: Item, lines: list[int]) -> tuple[int, ...]:

@@ -23,8 +23,8 @@ def desk() -> Desk:
     return found
 
 
-def _items(job: Job, items: list[Item], total: int) -> models.Items:
-    return models.Items.model_validate({"items": desk().views(job, items), "total": total})
+def _items(job: Job, items: list[Item], total: int, following: str | None = None) -> models.Items:
+    return models.Items.model_validate({"items": desk().views(job, items), "total": total, "next": following})
 
 
 @route(router, "GET", "/<job>/review", "Items that wait for an owner, longest waiting first")
@@ -70,11 +70,14 @@ def show_items(
     category: Annotated[str, Query(pattern=r"^([a-z][a-z0-9_-]{0,62})?$")] = "",
     state: Annotated[Literal["", "open", "settled", "review"], Query()] = "",
 ) -> models.Items:
-    """Show items."""
+    """Show items; where few are of the category and state, a page may have none, and the next one has."""
     found = desk().job(job)
-    index = review.category_index(found, category) if category else None
-    items = review.browse(desk().portal, found, limit, after=after, category=index, state=state)
-    return _items(found, items, -1)
+    due: dict[str, Any] = {"label": review.category_index(found, category)} if category else {}
+    due |= {"state": state} if state else {}
+    items, following = review.browse(
+        desk().portal, found, lambda entry: all(entry.get(name) == value for name, value in due.items()), limit, after
+    )
+    return _items(found, items, -1, following)
 
 
 @route(router, "GET", "/<job>/gold", "Items whose category the owner knows")

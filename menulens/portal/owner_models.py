@@ -118,10 +118,11 @@ class ItemView(BaseModel):
 
 
 class Items(BaseModel):
-    """Items, and how many there are in all (-1: not counted)."""
+    """Items, how many there are in all (-1: not counted), and the id after which the next page begins (None: all)."""
 
     items: list[ItemView]
     total: int
+    next: str | None
 
 
 class Decided(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -9,12 +10,15 @@ from typing import Any, Final
 from menulens.labeling import adaptive
 from menulens.portal import keys, reading
 from menulens.portal.context import Portal
-from menulens.portal.model import Item, Job, Person, PortalError
+from menulens.portal.model import Item, Job, Person, PortalError, item_id
 from menulens.portal.settling import Skills
 from menulens.portal.stats import Stats
 from menulens.portal.table import SK
 
 MOST_SHOWN: Final = 50
+
+LOOKING_SECONDS: Final = 5.0
+"""Looking for items stops after so long, and the next request goes on with it: a person sees that it does."""
 
 Signed = Callable[[str], str]
 """Turns the key of a display copy into an address that only this owner can open, for a while."""
@@ -36,37 +40,44 @@ def queue(portal: Portal, job: Job, limit: int, skip: Iterable[str] = ()) -> lis
 
 def many(portal: Portal, job: Job, ids: Iterable[str]) -> list[Item]:
     """Return items as they are now, in the order of their ids as given; ids without an item are left out."""
-    wanted = [keys.item(job.name, item_id) for item_id in ids]
+    wanted = [keys.item(job.name, one) for one in ids]
     found = portal.table.get_many(wanted)
     return [Item.from_json(found[key]) for key in wanted if key in found]
 
 
 def disputed(portal: Portal, job: Job, stats: Stats, limit: int, after: int = 0) -> tuple[list[Item], int]:
     """Return items whose answers differ, least certain first, and how many there are in all."""
-    ids = [item_id for _, item_id in stats.disputed[after : after + limit]]
+    ids = [one for _, one in stats.disputed[after : after + limit]]
     return many(portal, job, ids), len(stats.disputed)
 
 
 def browse(
-    portal: Portal, job: Job, limit: int, *, after: str = "", category: int | None = None, state: str = ""
-) -> list[Item]:
-    """Return items by id, those of a category or state alone if one is given.
+    portal: Portal, job: Job, wanted: Callable[[Mapping[str, Any]], bool], limit: int, after: str = ""
+) -> tuple[list[Item], str | None]:
+    """Return some items by id, and the id after which the next ones begin; None if that was all.
+
+    Fewer, or none, where they are so rare that looking takes longer than a request may.
 
     Parameters
     ----------
+    wanted
+        Tells whether an item is looked for, by its entry in the table.
     after
-        Id of the last item that was shown.
+        What the page before said comes next; empty for the first one.
     """
+    began = time.monotonic()
     found: list[Item] = []
-    first = int(after) // keys.CHUNK if after else 0
-    for chunk in range(first, -(-job.lines // keys.CHUNK)):
+    first, end = (int(after) + 1) // keys.CHUNK if after else 0, reading.chunks(job)
+    for chunk in range(first, end):
         for entry in portal.table.query(keys.items(job.name, chunk), after=after if chunk == first else ""):
-            item = Item.from_json(entry)
-            if (category is None or item.label == category) and state in ("", item.state):
-                found.append(item)
-                if len(found) == limit:
-                    return found
-    return found
+            if not wanted(entry):
+                continue
+            if len(found) == limit:
+                return found, found[-1].id
+            found.append(Item.from_json(entry))
+        if chunk + 1 < end and time.monotonic() - began > LOOKING_SECONDS:
+            return found, item_id((chunk + 1) * keys.CHUNK - 1)
+    return found, None
 
 
 def view(item: Item, job: Job, people: Mapping[str, Person], signed: Signed, skills: Skills) -> dict[str, Any]:
@@ -130,7 +141,7 @@ def category_index(job: Job, key: str) -> int:
     return category.index
 
 
-def item_of(portal: Portal, job: Job, item_id: str, version: int | None = None) -> Item:
+def item_of(portal: Portal, job: Job, name: str, version: int | None = None) -> Item:
     """Return an item; with ``version`` only if nobody has changed it since the owner saw it.
 
     Raises
@@ -138,7 +149,7 @@ def item_of(portal: Portal, job: Job, item_id: str, version: int | None = None) 
     PortalError
         If there is no such item, or it has changed.
     """
-    item = reading.get_item(portal, job.name, item_id)
+    item = reading.get_item(portal, job.name, name)
     if version is not None and item.version != version:
         raise PortalError("changed", "Someone has answered or decided meanwhile; look at it again.", 409)
     return item

@@ -9,27 +9,32 @@ import { emojiOf } from "./pad.js";
 
 const PAGE = 24;
 
-/** A grid that grows: `fetchPage(last)` gives {items, more}. */
-function grid(body, draw, fetchPage, emptyText) {
-  const list = h("ul.grid");
+/**
+ * Fill a list that grows: `fetchPage(last)` gives {items, next}, and `next` is null when that was all.
+ *
+ * Where few are wanted of many a page may have none: the next ones are asked for until there is one.
+ */
+function grow(page, body, list, draw, fetchPage, emptyText) {
   const foot = h("div.row.foot");
-  let last = null;
-  let busy = false;
+  let last = "";
   const more = async () => {
-    if (busy) return;
-    busy = true;
-    try {
-      const { items, next } = await fetchPage(last);
-      list.append(...items.map(draw));
-      last = next;
-      foot.replaceChildren(next !== null ? button(t("owner.more_items"), more) : "");
-      if (!list.children.length) foot.replaceChildren(h("p.soft", {}, emptyText));
-    } finally {
-      busy = false;
-    }
+    const before = list.children.length;
+    do {
+      if (last) foot.replaceChildren(looking(page.job, last));
+      const found = await page.read(() => fetchPage(last));
+      if (!found) return foot.replaceChildren(button(t("owner.more_items"), more));
+      list.append(...found.items.map(draw));
+      last = found.next;
+    } while (last && list.children.length === before && list.isConnected);
+    return foot.replaceChildren(last ? button(t("owner.more_items"), more) : list.children.length ? "" : h("p.soft", {}, emptyText));
   };
   body.append(list, foot);
-  return more;
+  more();
+}
+
+/** How far a search is; items are numbered by the lines of the job. */
+function looking(job, last) {
+  return h("p.soft.number", { role: "status" }, t("owner.looking", { share: percent(Number(last) / job.progress.lines) }));
 }
 
 function card(page, item, ...more) {
@@ -73,11 +78,9 @@ export function itemsView(page, body) {
   body.append(h("div.row.filters", {}, h("label.field", {}, t("owner.category"), byCategory), h("label.field", {}, t("owner.state"), byState)), place);
   const draw = () => {
     place.replaceChildren();
-    const more = grid(place, (item) => card(page, item, item.gold ? h("span.chip.good", {}, t("owner.gold.short")) : ""), async (last) => {
-      const { items } = await get(`${page.path}/items?${new URLSearchParams({ limit: PAGE, after: last ?? "", category, state })}`);
-      return { items, next: items.length === PAGE ? items.at(-1).item : null };
-    }, t("owner.items.none"));
-    page.read(more);
+    const one = (item) => card(page, item, item.gold ? h("span.chip.good", {}, t("owner.gold.short")) : "");
+    const chosen = { limit: PAGE, category, state };
+    grow(page, place, h("ul.grid"), one, (after) => get(`${page.path}/items?${new URLSearchParams({ ...chosen, after })}`), t("owner.items.none"));
   };
   draw();
 }
@@ -105,19 +108,10 @@ export function goldView(page, body) {
 
 export function groupsView(page, body) {
   body.append(h("p.soft", {}, t("owner.groups.what")));
-  const list = h("ul.stack");
-  const foot = h("div.row.foot");
-  body.append(list, foot);
-  let after = "";
-  const more = async () => {
-    const found = await page.read(() => get(`${page.path}/groups?limit=10&after=${after}`));
-    if (!found) return;
-    list.append(...found.groups.map((group) => groupCard(page, group)));
-    after = found.next ?? "";
-    foot.replaceChildren(found.next ? button(t("owner.more_items"), more) : "");
-    if (!list.children.length) foot.replaceChildren(h("p.soft", {}, t("owner.groups.none")));
-  };
-  more();
+  grow(page, body, h("ul.stack"), (group) => groupCard(page, group), async (after) => {
+    const { groups, next } = await get(`${page.path}/groups?limit=10&after=${after}`);
+    return { items: groups, next };
+  }, t("owner.groups.none"));
 }
 
 function groupCard(page, group) {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from menulens.portal import callers, jobs, keys, log, members, owner_api, owner_desk, photos, verify, work
+from menulens.portal import callers, jobs, keys, log, members, owner_api, owner_desk, photos, review, verify, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job, PortalError
 
@@ -229,6 +229,31 @@ def should_page_through_groups(make: Maker, api: Api) -> None:
     assert [one["item"] for one in first["groups"]] == ["0000000", "0000002"]
     last = api.get(f"/{job.name}/groups", limit=2, after=first["next"])
     assert ([one["item"] for one in last["groups"]], last["next"]) == (["0000004"], None)
+
+
+def should_look_through_a_large_job_over_several_requests(
+    make: Maker, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "CHUNK", 2)
+    job = make.job(8, groups={7: 6}, rejects={2: ("broken", "No photo."), 3: ("broken", "No photo.")})
+    make.answer(job, "aki", "0000005", kind="report", problem="broken")
+    due = {"items": ["0000005"], "groups": ["0000006"]}
+
+    def pages(of: str, **more: Any) -> list[list[str]]:
+        found, after = [], ""
+        while after is not None:
+            page = api.get(f"/{job.name}/{of}", after=after, **more)
+            found.append([one["item"] for one in page[of]])
+            after = page["next"]
+        return found
+
+    assert pages("items", limit=2) == [["0000000", "0000001"], ["0000004", "0000005"], ["0000006"]]
+    assert pages("items", state="review") == [due["items"]]
+    assert pages("groups") == [due["groups"]]
+    monkeypatch.setattr(review, "LOOKING_SECONDS", 0.0)
+    assert pages("items", state="review") == [[], [], due["items"], []]
+    assert pages("items", category="meal") == [[], [], [], []]
+    assert pages("groups") == [[], [], [], due["groups"]]
 
 
 def should_tell_which_photos_nobody_is_asked_about(make: Maker, api: Api, portal: Portal) -> None:

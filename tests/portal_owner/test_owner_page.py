@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from menulens.portal import additions, jobs, keys, log, owner_api, owner_desk, work
+from menulens.portal import additions, jobs, keys, log, owner_api, owner_desk, review, work
 from menulens.portal.context import Portal
 from menulens.portal.model import Job
 from menulens.portal.table import Update
@@ -314,6 +314,37 @@ def should_say_that_nobody_disagrees_only_once_that_is_counted(
         page.unroute("**/disagreements*")
         page.locator(".view").get_by_role("button", name="Look again").tap()
         expect(page.get_by_text("Nobody disagrees")).to_be_visible()
+
+
+@pytest.mark.parametrize(("language", "looks"), [("en", "40% so far"), ("ja", "40%まで確認")])
+def should_go_on_looking_for_photos_that_are_rare_and_say_so(
+    browser: Browser, server: page_server.PageServer, portal: Portal, monkeypatch: pytest.MonkeyPatch,
+    language: str, looks: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(keys, "CHUNK", 1)
+    monkeypatch.setattr(review, "LOOKING_SECONDS", 0.0)
+    make = Maker(portal)
+    job = make.job(5, groups={4: 3})
+    make.answer(job, "aki", "0000003", kind="report", problem="broken")
+    with opened(browser, server, f"?job={job.name}&view=items", PHONE, language) as page:
+        expect(page.locator(".item-card")).to_have_count(1)
+        page.locator(".foot button").tap()
+        expect(page.locator(".item-card")).to_have_count(2)
+        held: list[Route] = []
+        page.route("**/items*after=0000002*", lambda route: held.append(route))
+        page.locator("select").nth(1).select_option("review")
+        expect(page.locator(".foot [role=status]")).to_contain_text(looks)
+        assert page.locator(".item-card").count() == 0
+        held.pop().fulfill(status=503, body="{}")
+        page.unroute("**/items*after=0000002*")
+        page.locator(".foot button").tap()
+        expect(page.locator(".item-card")).to_have_count(1)
+        page.locator(".foot button").tap()
+        expect(page.locator(".foot")).to_have_text("")
+        page.locator("select").nth(1).select_option("settled")
+        expect(page.locator(".foot p:not([role=status])")).to_be_visible()
+        page.goto(page.url.replace("view=items", "view=groups"))
+        expect(page.locator(".member")).to_have_count(2)
 
 
 @pytest.mark.parametrize(
