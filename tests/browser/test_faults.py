@@ -345,7 +345,13 @@ def should_take_a_new_version_of_the_page_whole(contract: ContractDesk, opens: O
                 expect(one.page.locator("h1")).to_have_text(title)
         one.page.goto(f"{contract.url}/?job={job}")
         one.ready()
-        one.page.wait_for_function("caches.keys().then((names) => names.join() === 'menulens-111111111111')")
+        # What a function promises is true to Playwright at once: the page itself has to wait.
+        one.page.evaluate(
+            """async () => {
+                while ((await caches.keys()).join() !== "menulens-111111111111")
+                    await new Promise((resolve) => setTimeout(resolve, 50));
+            }"""
+        )
         one.page.reload()
         one.ready()
         assert one.page.evaluate("window.deployed") == 2
