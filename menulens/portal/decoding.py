@@ -25,9 +25,10 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from menulens.core import photos
+from menulens.core.upright import upright
 from menulens.portal.near_duplicates import SIDE, Fingerprint, fingerprint
 
 LONGEST_SIDE: Final = 1600
@@ -35,16 +36,6 @@ QUALITY: Final = 82
 
 _STRIP_PIXELS: Final = 4 << 20
 _LARGEST_PROFILE: Final = 4 << 20
-_ORIENTATION: Final = 0x0112
-_TURNS: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _PICTURE_CHUNKS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
@@ -144,10 +135,7 @@ def _made(data: bytes, kind: photos.Photo, caps: Caps) -> DisplayCopy:
     reduced = _reduced(image, width, height)
     small = reduced.resize((width, height), Image.Resampling.LANCZOS) if reduced.size != (width, height) else reduced
     shown = _in_srgb(small, image.info.get("icc_profile"))
-    # Read here, for Pillow's own way looks in XMP too, where browsers do not; a PNG may tell it after its pixels.
-    orientation = _orientation(image.info.get("exif"))
-    if orientation in _TURNS:
-        shown = shown.transpose(_TURNS[orientation])
+    shown = upright(shown, image.info.get("exif"))
     shown.info.clear()  # a comment would be copied
     target = io.BytesIO()
     shown.save(target, "JPEG", quality=caps.quality, progressive=True, optimize=True, subsampling="4:2:0")
@@ -282,19 +270,6 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def _orientation(exif: object) -> int:
-    """Return how the photo was held, 1 to 8; 1 if what says so is missing or broken."""
-    if not isinstance(exif, bytes):
-        return 1
-    entries = Image.Exif()
-    try:
-        entries.load(exif)
-        value = entries.get(_ORIENTATION, 1)
-    except Exception:  # Pillow's EXIF reader fails in many ways on broken data, which is no reason to reject a photo
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
 def fingerprint_of(shown: Image.Image) -> Fingerprint:
     """Return the fingerprint of an upright picture in sRGB."""
     return fingerprint(np.asarray(shown.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)))
@@ -305,7 +280,7 @@ def warm_up() -> None:
     for mode, kind in (("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG")):
         target = io.BytesIO()
         exif = Image.Exif()
-        exif[_ORIENTATION] = 6
+        exif[ExifTags.Base.Orientation] = 6
         profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
         Image.new(mode, (64, 48)).save(target, kind, exif=exif, icc_profile=profile)
         make_copy(target.getvalue(), Caps(1 << 20, 1 << 20))

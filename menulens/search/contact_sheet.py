@@ -16,7 +16,9 @@ from io import BytesIO
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from menulens.core.upright import upright
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_PIXELS = 50_000_000
@@ -67,28 +69,37 @@ def display_copy(data: bytes, side: int = SIDE, max_pixels: int = MAX_PIXELS) ->
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the cap below is stricter
-            image = Image.open(BytesIO(data), formats=("JPEG", "PNG", "WEBP", "GIF"))
-        if image.width * image.height > max_pixels:
-            raise PictureError(f"{image.width} x {image.height} pixels; at most {max_pixels:,} are shown")
-        image.draft("RGB", (side * 2, side * 2))
-        upright = ImageOps.exif_transpose(image)
-        upright.thumbnail((side, side), Image.Resampling.LANCZOS)
-        if upright.mode in ("RGBA", "LA", "P", "PA"):
-            layer = upright.convert("RGBA")
-            upright = Image.new("RGB", layer.size, "white")
-            upright.paste(layer, mask=layer.getchannel("A"))
-        plain = Image.new("RGB", upright.size)  # a new image carries no EXIF, no profile, no comment
-        plain.paste(upright.convert("RGB"))
-    except Image.DecompressionBombError as error:
-        raise PictureError(str(error)) from None
+            warnings.simplefilter("ignore")  # of odd metadata, and of sizes that the cap below is stricter on
+            plain = _plain_copy(data, side, max_pixels)
+    except PictureError:
+        raise
     except UnidentifiedImageError:
         raise PictureError("no picture") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except Image.DecompressionBombError as error:
+        raise PictureError(str(error)) from None
+    except Exception as error:  # readers of broken bytes fail in many ways
         raise PictureError(f"not readable: {error}") from None
     target = BytesIO()
     plain.save(target, "JPEG", quality=78, optimize=True, progressive=True)
     return "data:image/jpeg;base64," + base64.b64encode(target.getvalue()).decode("ascii")
+
+
+def _plain_copy(data: bytes, side: int, max_pixels: int) -> Image.Image:
+    """Return the copy's pixels, RGB and upright, on an image that carries no EXIF, no profile and no comment."""
+    image = Image.open(BytesIO(data), formats=("JPEG", "PNG", "WEBP", "GIF"))
+    if image.width * image.height > max_pixels:
+        raise PictureError(f"{image.width} x {image.height} pixels; at most {max_pixels:,} are shown")
+    image.draft("RGB", (side * 2, side * 2))
+    image.load()
+    shown = upright(image, image.info.get("exif"))
+    shown.thumbnail((side, side), Image.Resampling.LANCZOS)
+    if shown.mode in ("RGBA", "LA", "P", "PA"):
+        layer = shown.convert("RGBA")
+        shown = Image.new("RGB", layer.size, "white")
+        shown.paste(layer, mask=layer.getchannel("A"))
+    plain = Image.new("RGB", shown.size)
+    plain.paste(shown.convert("RGB"))
+    return plain
 
 
 def contact_sheet(title: str, strips: Sequence[Strip], facts: Sequence[tuple[str, str]] = (), note: str = "") -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import struct
+import warnings
 from io import BytesIO
 
 import pytest
@@ -40,6 +42,37 @@ def should_turn_a_photo_upright_and_strip_what_the_phone_wrote():
     assert copy.size == (80, 120)
     assert not copy.getexif()
     assert "comment" not in copy.info
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        (0x010F, 5, 1, 0),  # the maker, a fraction
+        (0x010F, 12, 1, 0),  # or a float
+        (0x011A, 1, 1, 0),  # the resolution, a byte
+        (0x011A, 2, 1, 0),  # or a text
+        (0xA005, 1, 1, 0),  # the place of more entries, a byte
+        (0x8769, 4, 1, 1 << 31),  # or beyond the end
+    ],
+)
+def should_turn_a_photo_upright_whatever_else_its_exif_says(entry):
+    photo = with_exif(struct.pack("<HHHIHHHHIII", 2, 0x0112, 3, 1, 6, 0, *entry, 0))
+
+    with warnings.catch_warnings(action="error"):
+        assert opened(display_copy(photo, side=120)).size == (80, 120)
+
+
+@pytest.mark.parametrize("entries", [b"", b"\xff" * 40, struct.pack("<HHHII", 1, 0x0112, 12, 1, 26) + b"\0" * 12])
+def should_show_a_photo_as_it_lies_when_its_exif_is_broken(entries):
+    with warnings.catch_warnings(action="error"):
+        assert opened(display_copy(with_exif(entries), side=120)).size == (120, 80)
+
+
+def with_exif(entries: bytes) -> bytes:
+    """Return a photo whose EXIF holds a directory of these bytes."""
+    block = b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries
+    photo = any_photo()
+    return photo[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + photo[2:]
 
 
 def should_put_a_transparent_picture_on_white():
