@@ -348,8 +348,10 @@ def should_take_a_new_version_of_the_page_whole(contract: ContractDesk, opens: O
         # What a function promises is true to Playwright at once: the page itself has to wait.
         one.page.evaluate(
             """async () => {
-                while ((await caches.keys()).join() !== "menulens-111111111111")
+                for (let n = 0; (await caches.keys()).join() !== "menulens-111111111111"; n += 1) {
+                    if (n > 600) throw new Error("the new version is not kept");
                     await new Promise((resolve) => setTimeout(resolve, 50));
+                }
             }"""
         )
         one.page.reload()
