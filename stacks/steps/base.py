@@ -33,8 +33,11 @@ TRACING = iam.PolicyStatement(
 
 
 def removal_policy(settings: Settings) -> RemovalPolicy:
-    """Return what becomes of data when its stack goes: kept in an account, gone with the local cloud."""
-    return RemovalPolicy.DESTROY if settings.environment == LOCAL else RemovalPolicy.RETAIN
+    """Return what becomes of data when its stack goes: kept in an account, gone with the local cloud.
+
+    What a stack made that could not be created goes in an account too: it is empty, and the next try needs its name.
+    """
+    return RemovalPolicy.DESTROY if settings.environment == LOCAL else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
 
 def in_region(settings: Settings) -> Environment:
