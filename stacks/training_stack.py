@@ -11,7 +11,7 @@ from menulens.core import keys, names
 from menulens.settings import Settings
 from stacks import packaging
 from stacks.steps import sagemaker_tasks as tasks
-from stacks.steps.base import Inputs, Machine, in_region
+from stacks.steps.base import Inputs, Machine, in_region, removal_policy
 from stacks.steps.states import may_put_events, put_event
 from stacks.steps.training import (
     ERROR,
@@ -39,12 +39,13 @@ class TrainingStack(Stack):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, inputs: Inputs) -> None:
         super().__init__(scope, construct_id, description="menulens: training", env=in_region(settings))
         self._settings = settings
-        sagemaker.CfnModelPackageGroup(
+        models = sagemaker.CfnModelPackageGroup(
             self,
             "Models",
             model_package_group_name=names.model_package_group(settings.environment),
             model_package_group_description="Made by the train state machine; the newest approved is the champion.",
         )
+        models.apply_removal_policy(removal_policy(settings))  # a group with versions can't be deleted
         source = packaging.training_source(self, "Source")
         self._inputs = inputs
         self._prepare = PrepareTraining(self, "Prepare", settings=settings, source=source)

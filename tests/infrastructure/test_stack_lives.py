@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from tests.infrastructure.conftest import templates_in
+from menulens.core import names
+from menulens.serving.deployment import VARIANT
+from tests.infrastructure.conftest import ROOT, templates_in
 
-# In an account these have contents that no deployment can make again.
+# In an account these have contents that no deployment can make again; the last one can't be deleted with contents.
 KEPT = {
     "AWS::S3::Bucket",
     "AWS::DynamoDB::Table",
     "AWS::Cognito::UserPool",
     "AWS::KMS::Key",
+    "AWS::SageMaker::ModelPackageGroup",
 }
 
 
@@ -20,7 +23,7 @@ def should_keep_contents_in_an_account_yet_leave_nothing_of_a_creation_that_fail
         for name, resource in template["Resources"].items()
         if resource["Type"] in KEPT
     }
-    assert len(policies) == 11
+    assert len(policies) == 12
     # Plain Retain would keep fixed names after a failed creation, and the next try would meet them.
     assert set(policies.values()) == {("RetainExceptOnCreate", "Retain")}
 
@@ -32,3 +35,25 @@ def should_let_the_local_cloud_take_everything_away(assembly: Path) -> None:
         for resource in template["Resources"].values()
     }
     assert policies == {"Delete"}
+
+
+def should_tell_how_to_delete_the_endpoint_which_no_stack_deletes(production: Path) -> None:
+    made = {
+        resource["Type"]
+        for template in templates_in(production).values()
+        for resource in template["Resources"].values()
+    }
+    assert "AWS::SageMaker::Endpoint" not in made
+    told = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
+    _, heading, taking_down = told.partition("## Taking an environment down")
+    assert heading
+    endpoint = names.endpoint("<environment>")
+    delete, scaling, destroy = (
+        taking_down.index(command)
+        for command in (
+            f"aws sagemaker delete-endpoint --region <region> --endpoint-name {endpoint}\n",
+            f"--resource-id endpoint/{endpoint}/variant/{VARIANT} ",
+            "cdk destroy --all --context environment=<environment>",
+        )
+    )
+    assert scaling < delete < destroy
