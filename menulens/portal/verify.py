@@ -71,9 +71,28 @@ def verify(portal: Portal, job: str) -> Verified:
     # The end first: the log may grow meanwhile, and what was noted before the segments were listed is among them.
     head = _noted_end(portal, job)
     names = log.segments(portal, job)
+    intact = _intact(portal, job, names, head)
+    if intact is not None:
+        return Verified(intact, len(names), ())
+    # Which of its lines is wrong, a log tells with all of them side by side.
     found = [line for name in names for line in parse(name, log.read_segment(portal, job, name))]
     findings = [*check(found, head), *_unknown(portal, job, found)]
     return Verified(len(found), len(names), tuple(findings))
+
+
+def _intact(portal: Portal, job: str, names: Sequence[str], head: tuple[int, str] | None) -> int | None:
+    """Return how many lines a log has that is as it was written, holding one segment at a time; None of any other."""
+    count, before = 0, None
+    for name in names:
+        lines = parse(name, log.read_segment(portal, job, name))
+        noted = head if head is not None and count <= head[0] < count + len(lines) else None
+        if check(lines, noted, before) or any(_unknown(portal, job, lines)):
+            return None
+        count += len(lines)
+        before = max(lines, key=lambda one: one.seq, default=before)
+        if before is not None and before.seq != count - 1:
+            return None
+    return None if head is not None and head[0] >= count else count
 
 
 def noted_lines(portal: Portal, job: str) -> int:
@@ -93,13 +112,15 @@ def parse(segment: str, lines: Sequence[bytes]) -> list[Line]:
     return [Line(segment, place, raw, _value(raw)) for place, raw in enumerate(lines)]
 
 
-def check(found: Sequence[Line], head: tuple[int, str] | None = None) -> list[Finding]:
+def check(found: Sequence[Line], head: tuple[int, str] | None = None, before: Line | None = None) -> list[Finding]:
     """Check lines in order.
 
     Parameters
     ----------
     head
         Number and hash of a line that must be there, as it was noted elsewhere when it was written.
+    before
+        The line that stands before them; None: they are the log's first.
     """
     findings = [
         Finding("unreadable", one.segment, -1, _told(one, "is no line of a log")) for one in found if not one.value
@@ -107,7 +128,6 @@ def check(found: Sequence[Line], head: tuple[int, str] | None = None) -> list[Fi
     kept, inserted = _without_inserted([one for one in found if one.value], head)
     findings += inserted
     blamed: set[int] = set()
-    before: Line | None = None
     for place, line in enumerate(kept):
         due = 0 if before is None else before.seq + 1
         prev = entries.FIRST_PREV if before is None else entries.digest(before.raw)

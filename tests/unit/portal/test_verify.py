@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from menulens.portal import entries, log, verify
+from menulens.portal import entries, keys, log, verify
+from menulens.portal.context import Portal
+from menulens.portal.table import Put
 from menulens.portal.verify import Finding, Line
 from tests.unit.portal.memory import any_portal
 
 SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=5)
 
 
-def any_log(sizes: list[int]) -> list[Line]:
+def any_log(sizes: list[int], kind: str = "answer") -> list[Line]:
     """Return a sound log with segments of so many lines."""
     lines: list[Line] = []
     prev, seq = entries.FIRST_PREV, 0
@@ -24,7 +28,7 @@ def any_log(sizes: list[int]) -> list[Line]:
         segment = log.segment_name(seq)
         raws = []
         for _ in range(size):
-            entry = {"at": f"2026-11-23T00:00:{seq:02d}.000000Z", "id": f"id-{seq}", "kind": "answer"}
+            entry = {"at": f"2026-11-23T00:00:{seq:02d}.000000Z", "id": f"id-{seq}", "kind": kind}
             body = entries.canonical({"item": "0000001", "v": seq, "category": seq % 3, "person": "味見"})
             raws.append(entries.line_of({**entry, "body": body}, job="any", seq=seq, prev=prev))
             prev, seq = entries.digest(raws[-1]), seq + 1
@@ -39,6 +43,15 @@ def head_of(lines: list[Line]) -> tuple[int, str]:
 def remade(line: Line, **changes: object) -> Line:
     [made] = verify.parse(line.segment, [entries.canonical({**line.value, **changes}).encode()])
     return replace(made, place=line.place)
+
+
+def keep(portal: Portal, lines: Sequence[Line], head: tuple[int, str] | None) -> None:
+    """Put lines where a portal's log is, each in its segment, and note the end."""
+    for segment in {line.segment for line in lines}:
+        content = b"".join(line.raw + b"\n" for line in lines if line.segment == segment)
+        portal.storage.write_bytes(log.folder(portal, "any") + segment, content)
+    if head is not None:
+        portal.table.write(Put(keys.head("any"), {"seq": head[0], "digest": head[1], "segment": lines[-1].segment}))
 
 
 def names(findings: list[Finding]) -> list[tuple[str, str, int]]:
@@ -165,3 +178,58 @@ def should_find_a_segment_that_is_gone_or_replaced() -> None:
         [found] = verify.verify(portal, "any").findings
         assert (found.problem, found.seq) == ("missing", int(name.partition(".")[0]))
         portal.s3.kept.update(kept)
+
+
+def tampered(lines: list[Line], data: st.DataObject) -> list[Line]:
+    """Return a log of which one line was changed, taken out, copied, moved or a mixture of these."""
+    # The ends of a log are where its segments tell least of each other.
+    taken = data.draw(st.just(lines[-1]) | st.sampled_from(lines))
+    kept = [one for one in lines if one is not taken or data.draw(st.booleans())] or lines
+    at = data.draw(st.just(len(kept)) | st.integers(0, len(kept)))
+    beside = kept[max(at - 1, 0)]
+    forms = [
+        taken,
+        remade(taken, prev=entries.digest(beside.raw)),
+        remade(taken, prev="f" * 64),
+        remade(taken, seq=at),
+        remade(taken, body={"v": 99}),
+        verify.parse(taken.segment, [b"{"])[0],
+    ]
+    made = data.draw(st.lists(st.sampled_from(forms), max_size=1))
+    segment = data.draw(st.sampled_from([beside.segment, log.segment_name(999)]))
+    return [*kept[:at], *(replace(one, segment=segment) for one in made), *kept[at:]]
+
+
+@given(SIZES, st.integers(1, 2), st.data())
+@settings(max_examples=300, deadline=None)
+def should_find_the_same_a_segment_at_a_time_as_in_the_whole_log(
+    sizes: list[int], times: int, data: st.DataObject
+) -> None:
+    lines = any_log(sizes, kind="state")
+    noted = data.draw(st.sampled_from([None, lines[0], lines[-1]]))
+    head = noted and head_of([noted])
+    for _ in range(times):
+        lines = tampered(lines, data)
+    portal = any_portal()
+    keep(portal, lines, head)
+    names = log.segments(portal, "any")
+    kept = [one for name in names for one in verify.parse(name, log.read_segment(portal, "any", name))]
+    found = verify.verify(portal, "any")
+    assert (found.lines, list(found.findings)) == (len(kept), verify.check(kept, head))
+
+
+def should_take_no_more_memory_for_a_longer_log() -> None:
+    def peak(segments: int) -> int:
+        lines = any_log([100] * segments, kind="state")
+        portal = any_portal()
+        keep(portal, lines, head_of(lines))
+        del lines
+        tracemalloc.start()
+        try:
+            assert verify.verify(portal, "any").findings == ()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2)  # what is made once is there
+    assert peak(20) < 2 * peak(2)
