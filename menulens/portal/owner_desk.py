@@ -18,8 +18,8 @@ FRESH_SECONDS: Final = 10.0
 REST: Final = 10
 """A pass that took long is shown again for so many times as long."""
 
-COUNTING_SECONDS: Final = 20.0
-"""A pass stops after so long, and the next request goes on with it: API Gateway waits for 29 seconds at most."""
+COUNTING_SECONDS: Final = 10.0
+"""A pass stops after so long, and the next request goes on with it: the page waits for 20 seconds at most."""
 
 LEFT_ALONE_SECONDS: Final = 120.0
 

@@ -331,7 +331,11 @@ def should_go_on_looking_for_photos_that_are_rare_and_say_so(
         page.locator(".foot button").tap()
         expect(page.locator(".item-card")).to_have_count(2)
         held: list[Route] = []
-        page.route("**/items*after=0000002*", lambda route: held.append(route))
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/items*after=0000002*", hold)
         page.locator("select").nth(1).select_option("review")
         expect(page.locator(".foot [role=status]")).to_contain_text(looks)
         assert page.locator(".item-card").count() == 0
