@@ -54,6 +54,8 @@ class Ledger:
 
     Attributes
     ----------
+    photos
+        Where the photos of its lines are.
     failed_at
         When lines that nobody is asked about came in.
     blocked
@@ -70,6 +72,7 @@ class Ledger:
     options: JobOptions = field(default_factory=JobOptions)
     lines: list[Line] = field(default_factory=list)
     items: dict[str, Told] = field(default_factory=dict)
+    photos: set[str] = field(default_factory=set)
     failed_at: dict[int, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     seq: int = -1
@@ -166,7 +169,6 @@ def _apply(told: Told, line: Mapping[str, Any]) -> None:
 
 def _take_part(ledger: Ledger, line: Mapping[str, Any], read: Read) -> None:
     part = InputPart.from_json(line["body"])
-    known = {ref for one in ledger.lines if isinstance(ref := intake.parse(one.raw).get(SOURCE_REF), str)}
     contents = []
     for place, sha256 in ((part.manifest, part.sha256), (part.display, part.display_sha256)):
         content = read(place) if place else b""
@@ -179,9 +181,10 @@ def _take_part(ledger: Ledger, line: Mapping[str, Any], read: Read) -> None:
         job=ledger.job,
         attribute=ledger.attribute,
         first_line=part.first_line,
-        known=known,
+        known=ledger.photos,
     )
     ledger.lines.extend(made.lines)
+    ledger.photos.update(ref for one in made.lines if isinstance(ref := intake.parse(one.raw).get(SOURCE_REF), str))
     ledger.failed_at |= {one.number: line["at"] for one in made.lines if one.failure}
     ledger.items.update({it.id: Told(it) for it in made.items})
 

@@ -83,7 +83,7 @@ class Job:
     output
         Who makes the job's output: the portal, or a caller who reads the table, and for whom the end is no event.
     queues
-        Into how many queues its items go; the same from its creation on.
+        Into how many queues its items go; more when it grows, never fewer.
     finished_seq
         Last log line that the output was made of; -1 before there is any.
     finish_due
@@ -194,7 +194,7 @@ class Item:
     priority
         0 to 99; lower is asked first.
     queues
-        As the job's: into how many queues its items go.
+        As the job's when the item came in: into how many queues its items went. Never more than the job's now.
     version
         Rises with each write; the log's entries of an item are in its order.
     """

@@ -174,9 +174,12 @@ def add_items(portal: Portal, name: str, manifest: str, display: str = "") -> Jo
 def _finish_adding(portal: Portal, job: Job, part: InputPart) -> None:
     """Write the items of a part, then make it part of the job; whoever does the same meanwhile does it once with us."""
     _, read = _read_next(portal, job, part.manifest, part.display)
-    _put_items(portal, job, read.items)
+    asked = job.asked + len(read.items)
+    # Never fewer: an item stays in the queue that its own number gives, and is looked for in all of the job's.
+    queues = max(job.queues, keys.queues_for(asked))
+    _put_items(portal, replace(job, queues=queues), read.items)
     parts = [*(one.to_json() for one in job.parts), part.to_json()]
-    done = {"parts": parts, "lines": job.lines + part.lines, "asked": job.asked + len(read.items)}
+    done = {"parts": parts, "lines": job.lines + part.lines, "asked": asked, "queues": queues}
     try:
         portal.table.transact(
             [

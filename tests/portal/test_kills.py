@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks._portal_room import Room, photo
-from menulens.portal import answers, finish, jobs, log, rebuild, sealing, verify, work
-from menulens.portal.model import Answer, Job, JobOptions
+from menulens.portal import answers, finish, jobs, keys, log, opening, rebuild, sealing, verify, work
+from menulens.portal.context import Portal
+from menulens.portal.model import Answer, Item, Job, JobOptions
+from menulens.portal.table import TableError
 from tests.portal import killing
 from tests.portal.killing import Moment
 from tests.portal.people import Annotator, any_id
@@ -227,6 +231,35 @@ def should_add_items_once_when_adding_is_killed_at_any_request(room: Room, tmp_p
         assert len(made.manifest.splitlines()) == 8
         assert made.manifest.count(b"duplicate: ") == 1
         assert set(made.ledger.items) == {it.id for it in jobs.items(room.portal, job)}
+
+
+def should_spread_a_job_that_has_grown_over_more_queues_and_hand_out_all_of_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "ITEMS_OF_A_QUEUE", 2)
+    name = room.job(items=3, options=OPTIONS).name
+    more = room.write(f"inputs/{name}/more.manifest", [{"source-ref": photo(place)} for place in range(3, 13)])
+    put = opening._put_items
+
+    def broken_off(portal: Portal, job: Job, items: Sequence[Item]) -> None:
+        put(portal, job, items[:4])
+        raise TableError("killed")
+
+    with monkeypatch.context() as killed, pytest.raises(TableError, match="killed"):
+        killed.setattr(opening, "_put_items", broken_off)
+        jobs.add_items(room.portal, name, more)
+    assert jobs.get(room.portal, name).queues == 1
+    job = jobs.add_items(room.portal, name, more)
+    assert (job.asked, job.queues) == (13, 6)
+    everything = {it.id: it.queues for it in jobs.items(room.portal, job)}
+    assert list(everything.values()) == 3 * [1] + 10 * [6]
+    for later in (0, OPTIONS.lease_seconds + 1):  # the queues of what is open, and of what was leased
+        person, got = Annotator(room.at(later), name), set[str]()
+        while found := person.lease(5, have=tuple(got)):
+            got.update(it.id for it in found)
+        assert got == set(everything)
+    tail = room.write(f"inputs/{name}/tail.manifest", [{"source-ref": photo(13)}])
+    assert jobs.add_items(room.portal, name, tail).queues == 7
 
 
 def should_not_let_a_lease_that_nobody_knows_of_keep_an_item(room: Room) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from menulens.portal import answers, decisions, intake, jobs, log, rebuild, work
 from menulens.portal.context import Portal
+from menulens.portal.ledger import replay
 from menulens.portal.model import Answer, Category, Job, JobOptions, PortalError
 from tests.unit.portal.memory import any_portal
 
@@ -232,3 +234,30 @@ def should_show_the_context_that_is_asked_for() -> None:
     line = photo(0, genre="ラーメン", price=800, secret="x", empty="")
     read = intake.read(line.encode(), b"", job="any", attribute=ATTRIBUTE, context_keys=("genre", "price", "empty"))
     assert read.items[0].context == {"genre": "ラーメン", "price": "800"}
+
+
+def should_read_each_line_of_a_job_that_has_grown_as_often_however_often_it_grew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    portal = any_portal()
+    any_job(portal, [photo(0)])
+    parse, parsed = intake.parse, []
+
+    def counted(raw: bytes) -> dict[str, Any]:
+        parsed.append(raw)
+        return parse(raw)
+
+    reads = []
+    for number in range(1, 9):
+        place = f"s3://labels/{number}.manifest"
+        portal.storage.write_text(place, f"{photo(number - 1)}\n{photo(number)}\n")
+        jobs.add_items(portal, "any-job", place)
+        log.seal(portal, "any-job")
+        with monkeypatch.context() as counting:
+            counting.setattr(intake, "parse", counted)
+            parsed.clear()
+            ledger = replay("any-job", log.lines(portal, "any-job"), portal.storage.read_bytes)
+            reads.append(len(parsed))
+    assert {more - less for less, more in pairwise(reads)} == {reads[1] - reads[0]}
+    assert len(ledger.items) == 9
+    assert len(ledger.failed_at) == 8, "each part repeats a photo of the one before"
