@@ -60,6 +60,8 @@ class FrontStack(Stack):
         self.page = self._page(access_logs)
         self.api = self._api()
         self.distribution = self._distribution()
+        # Stacks that were deployed without a domain import it; what is imported can't be taken away, so it stays.
+        self.export_value(self.distribution.distribution_domain_name)
         self.address: str = told or f"https://{settings.portal.domain or self.distribution.distribution_domain_name}"
         CfnOutput(self, "PortalAddress", value=self.address)
         CfnOutput(self, "PortalDistribution", value=self.distribution.distribution_domain_name)

@@ -28,6 +28,7 @@ from stacks.steps.base import (
     hyphened,
     in_region,
     removal_policy,
+    sagemaker_arn,
     sign_in_address,
     sign_in_prefix,
     stable_id,
@@ -116,8 +117,7 @@ class WorkforceStack(Stack):
         pool = self._imported_pool() if settings.labeling.workforce_arn else self._own_pool(sign_in)
         group = self._people(pool.pool)
         self.sign_in = self._page_client(pool)
-        self.team = self._team(pool, group) if self._ground_truth else None
-        self.team_arn = self.team.attr_workteam_arn if self.team else None
+        self.team_arn = self._team(pool, group) if self._ground_truth else None
 
     def _topic(
         self, construct_id: str, key: kms.IKey, *, display_name: str, emails: Sequence[str], senders: Mapping[str, str]
@@ -384,11 +384,13 @@ class WorkforceStack(Stack):
             self, construct_id, user_pool_id=pool.user_pool_id, group_name=name, description=description
         )
 
-    def _team(self, pool: _Pool, group: cognito.CfnUserPoolGroup) -> sagemaker.CfnWorkteam:
+    def _team(self, pool: _Pool, group: cognito.CfnUserPoolGroup) -> str:
+        """Make the team; answers its ARN by its name, for an export would keep the provider as it is for ever."""
+        name = names.workteam(self._settings.environment)
         team = sagemaker.CfnWorkteam(
             self,
             "Team",
-            workteam_name=names.workteam(self._settings.environment),
+            workteam_name=name,
             workforce_name=pool.workforce_name,
             description="People who label menu photos",
             member_definitions=[
@@ -407,4 +409,4 @@ class WorkforceStack(Stack):
         # Deleted in the opposite order: the team, the workforce, then the group, the domain and the pool.
         for resource in pool.before_team:
             team.add_resource_dependency(resource)
-        return team
+        return sagemaker_arn(f"workteam/private-crowd/{name}")

@@ -44,7 +44,7 @@ def should_be_valid_by_the_services_model(request_: dict[str, Any]) -> None:
 
 def should_ask_for_image_classification_with_every_field(request_: dict[str, Any]) -> None:
     team = request_["HumanTaskConfig"].pop("WorkteamArn")
-    assert "Team" in team
+    assert team == "arn:aws:sagemaker:us-east-1:123456789012:workteam/private-crowd/menulens-local-annotators"
     question = "この写真はどれですか？ / What does this photo show?"
     assert request_ == {
         "LabelingJobName": JOB,
@@ -79,6 +79,7 @@ def should_wait_for_the_job_and_go_on_whatever_becomes_of_it(ground_truth_machin
     assert state["Resource"] == "arn:aws:states:::sagemaker:createLabelingJob.sync"
     assert state["Next"] == "LocateLabels"
     assert state["Catch"] == [{"ErrorEquals": ["States.ALL"], "Next": "LocateLabels", "ResultPath": "$.job_error"}]
+    assert [retry["ErrorEquals"] for retry in state["Retry"]] == [["SageMaker.AmazonSageMakerException"]]
     assert state["TimeoutSeconds"] > request_time(ground_truth_machines)
 
 

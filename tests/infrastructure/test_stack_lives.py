@@ -1,5 +1,6 @@
 """Stacks are made, changed and taken down: what is kept, what a failed first try leaves, what stacks have of others."""
 
+import json
 from pathlib import Path
 
 from menulens.core import names
@@ -57,3 +58,22 @@ def should_tell_how_to_delete_the_endpoint_which_no_stack_deletes(production: Pa
         )
     )
     assert scaling < delete < destroy
+
+
+def exports(folder: Path) -> set[str]:
+    """Return what stacks give each other, without the environment's name."""
+    return {
+        output["Export"]["Name"].split("-", 2)[2]
+        for file in folder.glob("*.template.json")
+        for output in json.loads(file.read_text()).get("Outputs", {}).values()
+        if "Export" in output
+    }
+
+
+def should_give_other_stacks_the_same_whatever_the_settings(
+    assembly: Path, production: Path, of_ground_truth: Path
+) -> None:
+    """CloudFormation takes away no export that a stack deployed before still imports."""
+    assert exports(assembly) > {"workforce:ExportsOutputRefPoolD3F588B86FF122B2"}
+    assert exports(production) == exports(assembly), "with a domain, with a budget"
+    assert exports(of_ground_truth) == exports(assembly), "labeling goes on in Ground Truth, or in the portal again"
