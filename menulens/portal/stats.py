@@ -56,6 +56,8 @@ class Stats:
         (lower, higher category index) to items where one person said one and another said the other.
     times
         When each answer that counts came in, in seconds since 1970.
+    leases
+        When each person's leases of items that they may still answer end or ended, in seconds since 1970.
     """
 
     items: int = 0
@@ -67,6 +69,7 @@ class Stats:
     voices: dict[str, Voice] = field(default_factory=lambda: defaultdict(Voice))
     pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
+    leases: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     disputed: list[tuple[float, str]] = field(default_factory=list)
     settled_by_people: int = 0
     answers_of_settled: int = 0
@@ -90,6 +93,10 @@ def look(items: Iterable[Item], since: str = "", into: Stats | None = None) -> S
         stats.items += 1
         stats.in_groups += len(item.lines) > 1
         _outcome(stats, item)
+        if item.state == "open" or item.gold is not None:
+            for person, (_, end) in item.leases.items():
+                if person not in item.answers:
+                    stats.leases[person].append(end)
         labels = item.labels()
         for person, answer in item.answers.items():
             _voice(stats.voices[person], answer, item, labels)
@@ -215,7 +222,7 @@ def annotators(stats: Stats, known: Iterable[Person], now: float) -> list[dict[s
                 "gold_right": person.gold_right,
                 "gold_accuracy": person.gold_right / person.gold_seen if person.gold_seen else None,
                 "median_seconds": statistics.median(voice.shown_ms) / 1000 if voice.shown_ms else None,
-                "held": len(person.held),
+                "held": _held(stats, person, now),
                 "blocked": person.blocked,
                 "blocked_reason": person.blocked_reason,
                 "last_at": max(voice.last_at, person.last_at),
@@ -223,6 +230,14 @@ def annotators(stats: Stats, known: Iterable[Person], now: float) -> list[dict[s
             }
         )
     return sorted(rows, key=lambda row: (-row["answers"], row["person"]))
+
+
+def _held(stats: Stats, person: Person, now: float) -> int:
+    """Return how many items a person holds: their entry has those as well whose leases ran out.
+
+    Since the pass some may have been answered or handed back, which their entry knows.
+    """
+    return min(len(person.held), sum(end > now for end in stats.leases.get(person.id, ())))
 
 
 def _idle(last_at: str, now: float) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -197,6 +198,23 @@ def should_hand_back_the_leases_of_who_left(make: Maker, api: Api, portal: Porta
     assert len(work.lease(portal, job, "ben", limit=2).items) == 2
     assert api.post(f"/{job.name}/release", {"person": "ben"}) == {"released": 2}
     assert len(work.lease(portal, job, "chie", limit=3).items) == 3
+
+
+def should_show_what_people_hold_until_their_leases_end(make: Maker, api: Api, portal: Portal) -> None:
+    job = make.job(8, lease_seconds=600, min_answers=2)
+    first, *_ = work.lease(portal, job, "ben", limit=4).items
+    make.answer(job, "ben", first.id, "meal")
+    assert len(work.lease(portal, job, "chie", limit=3).items) == 3
+
+    def held(api: Api) -> dict[str, int]:
+        return {one["person"]: one["held"] for one in api.get(f"/{job.name}")["annotators"]}
+
+    assert held(api) == {"ben": 3, "chie": 3}
+    api.post(f"/{job.name}/release", {"person": "chie"})
+    assert held(api) == {"ben": 3, "chie": 0}, "at once, though it was counted a moment ago"
+    later = replace(portal, clock=lambda: portal.clock() + 601)
+    assert work.person_of(later, job.name, "ben").held, "who left does nothing that would tell"
+    assert held(Api(later)) == {"ben": 0, "chie": 0}
 
 
 def should_split_photos_off_a_group(make: Maker, api: Api) -> None:
