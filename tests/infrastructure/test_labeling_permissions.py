@@ -276,6 +276,9 @@ def should_let_no_construct_add_a_policy_behind_our_back(resources: Resources) -
     assert resources("AWS::IAM::ManagedPolicy") == {}
 
 
+MOST_MB_IN_A_NEW_ACCOUNT = 3_008
+
+
 def should_keep_every_log_for_three_months(resources: Resources) -> None:
     groups = resources("AWS::Logs::LogGroup")
     assert groups
@@ -287,6 +290,7 @@ def should_trace_and_log_every_function_and_machine(resources: Resources) -> Non
         assert function["TracingConfig"] == {"Mode": "Active"}
         assert function["LoggingConfig"]["LogFormat"] == "JSON"
         assert (function["Runtime"], function["Handler"]) == ("python3.13", "handler.handler")
+        assert function.get("MemorySize", 128) <= MOST_MB_IN_A_NEW_ACCOUNT
     for found in resources("AWS::StepFunctions::StateMachine").values():
         assert found["TracingConfiguration"] == {"Enabled": True}
         assert found["LoggingConfiguration"]["Level"] == "ALL"
