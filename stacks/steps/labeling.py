@@ -33,6 +33,7 @@ from stacks.steps.grants import (
     wildcards,
     writing,
 )
+from stacks.steps.sagemaker_tasks import UNDECLARED
 
 DAY_SECONDS: Final = 86_400
 WHOLE_CPU_MB: Final = 1_769
@@ -182,9 +183,8 @@ class CreateLabelingJob(Construct):
         photos = reading(settings, "photos", settings.photos.prefix)
         given = reading(settings, "labels", layout.INPUTS, layout.JOBS)
         written = writing(settings, "labels", layout.JOBS)
-        streams = (
-            f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws/sagemaker/LabelingJobs:log-stream:*"
-        )
+        group = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws/sagemaker/LabelingJobs"
+        streams = f"{group}:log-stream:*"
         self.role = iam.Role(
             self,
             "Role",
@@ -205,9 +205,8 @@ class CreateLabelingJob(Construct):
                             actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
                             resources=[streams],
                         ),
-                        iam.PolicyStatement(
-                            actions=["logs:CreateLogGroup"], resources=[streams.rpartition(":log-stream")[0]]
-                        ),
+                        # AWS documents a group's ARN both with ":*" at its end and without.
+                        iam.PolicyStatement(actions=["logs:CreateLogGroup"], resources=[group, f"{group}:*"]),
                         # Metrics have no resource-level permission; the namespace bounds them.
                         iam.PolicyStatement(
                             actions=["cloudwatch:PutMetricData"],
@@ -221,7 +220,7 @@ class CreateLabelingJob(Construct):
         )
         acknowledge(self.role, BATCHES_READ, *wildcards(photos, given, written))
         acknowledge(self.role, "Metrics have no resource-level permission.", finding("*"))
-        acknowledge(self.role, "Log streams are named by the service.", finding(streams))
+        acknowledge(self.role, "Log streams are named by the service.", finding(streams), finding(f"{group}:*"))
         for statement in self._automated_statements():
             acknowledge(self.role, "Automated labeling names its own jobs.", *wildcards(statement))
 
@@ -274,7 +273,7 @@ class CreateLabelingJob(Construct):
                 "ResultPath": path("labeling"),
                 "Retry": [
                     {
-                        "ErrorEquals": ["SageMaker.ThrottlingException", "SageMaker.InternalFailure"],
+                        "ErrorEquals": [UNDECLARED["sagemaker"]],
                         "IntervalSeconds": 5,
                         "MaxAttempts": 5,
                         "BackoffRate": 2,

@@ -20,11 +20,11 @@ from menulens.settings import Settings
 from stacks.steps.base import acknowledge, bucket_arn, nag_name, sagemaker_arn
 
 SAGEMAKER = iam.ServicePrincipal("sagemaker.amazonaws.com")
-THROTTLED = [
-    "SageMaker.ThrottlingException",
-    "SageMaker.ResourceLimitExceeded",
-    "SageMaker.ResourceLimitExceededException",
-]
+QUOTA = ["SageMaker.ResourceLimitExceeded", "SageMaker.ResourceLimitExceededException"]
+
+# SageMaker's model declares neither throttling nor faults of the server: Step Functions names them, and all else that
+# is not declared, by the base class of the SDK that the integration uses.
+UNDECLARED = {"sagemaker": "SageMaker.AmazonSageMakerException", "aws-sdk:sagemaker": "SageMaker.SageMakerException"}
 _RESOURCE = "arn:{partition}:states:::{service}"
 
 
@@ -37,7 +37,7 @@ def request(
     result_path: str = "$.answer",
     result_selector: Mapping[str, str] | None = None,
     comment: str | None = None,
-    throttled: Sequence[str] = THROTTLED,
+    waited_out: Sequence[str] = QUOTA,
 ) -> sfn.CustomState:
     """Return a state that sends a request.
 
@@ -47,8 +47,8 @@ def request(
         The integration, as in ``sagemaker:createTrainingJob.sync`` or ``aws-sdk:sagemaker:describeEndpoint``.
     result_path
         Where the answer goes; the rest of the state's input goes on unchanged.
-    throttled
-        Errors of throttling and quotas, which are waited out.
+    waited_out
+        Errors that minutes may mend, as of quotas.
     """
     state: dict[str, Any] = {
         "Type": "Task",
@@ -60,7 +60,10 @@ def request(
         state["ResultSelector"] = dict(result_selector)
     if comment is not None:
         state["Comment"] = comment
-    state["Retry"] = [{"ErrorEquals": list(throttled), "IntervalSeconds": 30, "MaxAttempts": 5, "BackoffRate": 2}]
+    state["Retry"] = [{"ErrorEquals": list(waited_out), "IntervalSeconds": 30, "MaxAttempts": 5, "BackoffRate": 2}]
+    undeclared = UNDECLARED.get(service.rpartition(":")[0])
+    if undeclared is not None:
+        state["Retry"].append({"ErrorEquals": [undeclared], "IntervalSeconds": 5, "MaxAttempts": 3, "BackoffRate": 2})
     return sfn.CustomState(scope, construct_id, state_json=state)
 
 

@@ -86,7 +86,7 @@ class Scaling:
                 "MinCapacity": serving.min_instances,
                 "MaxCapacity": serving.max_instances,
             },
-            throttled=THROTTLED,
+            waited_out=THROTTLED,
         )
 
     def put_scaling_policy(self, scope: Construct) -> sfn.CustomState:
@@ -106,7 +106,7 @@ class Scaling:
                     "ScaleInCooldown": 600,
                 },
             },
-            throttled=THROTTLED,
+            waited_out=THROTTLED,
         )
 
     def deregister_target(self, scope: Construct, construct_id: str) -> sfn.CustomState:
@@ -116,7 +116,7 @@ class Scaling:
             construct_id,
             service="aws-sdk:applicationautoscaling:deregisterScalableTarget",
             parameters=self._target(),
-            throttled=THROTTLED,
+            waited_out=THROTTLED,
         )
 
     def _target(self) -> dict[str, str]:

@@ -205,7 +205,7 @@ ROLES_OF_GROUND_TRUTH = {
         f"lambda:InvokeFunction on {BUILT_IN}PRE-ImageMultiClass, {BUILT_IN}ACS-ImageMultiClass",
         "logs:CreateLogStream, logs:DescribeLogStreams, logs:PutLogEvents on "
         f"{LOGS}/aws/sagemaker/LabelingJobs:log-stream:*",
-        f"logs:CreateLogGroup on {LOGS}/aws/sagemaker/LabelingJobs",
+        f"logs:CreateLogGroup on {LOGS}/aws/sagemaker/LabelingJobs, {LOGS}/aws/sagemaker/LabelingJobs:*",
         'cloudwatch:PutMetricData on * if {"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/LabelingJobs"}}',
     },
     "What the state machine menulens-local-label may do": machine(

@@ -97,6 +97,15 @@ def should_send_requests_that_the_service_takes(kind: Kind, stack: Stack) -> Non
         validate_parameters(parameters, model.input_shape)
 
 
+@pytest.mark.parametrize("stack", ["training", "serving", "similarity"])
+def should_try_again_after_throttling_and_faults_of_the_server_by_the_name_they_have(stack: Stack) -> None:
+    for name, state in states(definition(templates("small")[stack])).items():
+        if ":sagemaker:" in state.get("Resource", ""):
+            sdk = "SageMakerException" if "aws-sdk" in state["Resource"] else "AmazonSageMakerException"
+            *_, (again,) = (retry["ErrorEquals"] for retry in state["Retry"])
+            assert again == f"SageMaker.{sdk}", name
+
+
 def should_train_from_a_pipe_in_the_training_container() -> None:
     _, operation, request = requests("small", "training")["RunTrainingJob"]
     assert operation == "CreateTrainingJob"
