@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from menulens.core.vectors import FLOAT_BYTES, npy_header
-from menulens.search.layout import Layout, Photo, is_whole, json_line, pack_file, read_plan_line, reject_line
+from menulens.search.layout import Layout, Photo, json_line, pack_file, read_plan_line, reject_line, whole_shards
 from menulens.storage import ObjectMissingError, Storage
 
 VECTORS_A_SHARD: Final = 10_000  # at 2,048 numbers 82 MB, which one function holds in memory
@@ -43,10 +43,30 @@ def collect(storage: Storage, layout: Layout, *, model_package: str) -> Collecte
     CollectError
         If a pack has no answer, an answer has no photo, a photo has none, or vectors differ in width.
     """
-    card = storage.read_json(layout.done) if storage.exists(layout.done) else None
-    if card is not None and is_whole(storage, layout, card["shards"]):
-        _tidy(storage, layout)
-        return Collected(card["vectors"], card["rejected"], card["width"])
+    collected = _finished(storage, layout)
+    if collected is None:
+        try:
+            collected = _collected(storage, layout, model_package)
+        except (CollectError, ObjectMissingError):
+            # Another execution may have collected meanwhile, and tidied.
+            collected = _finished(storage, layout)
+            if collected is None:
+                raise
+    _tidy(storage, layout)
+    return collected
+
+
+def _finished(storage: Storage, layout: Layout) -> Collected | None:
+    """Return what the card says, if it is there and its shards are."""
+    if not storage.exists(layout.done):
+        return None
+    card = storage.read_json(layout.done)
+    if whole_shards(storage, layout, card["shards"]) is None:
+        return None
+    return Collected(card["vectors"], card["rejected"], card["width"])
+
+
+def _collected(storage: Storage, layout: Layout, model_package: str) -> Collected:
     shards = _Shards(storage, layout)
     rejects: dict[str, bytes] = {}
     answers = {item.uri.rsplit("/", 1)[-1]: item.uri for item in storage.list(layout.answers)}
@@ -89,7 +109,6 @@ def collect(storage: Storage, layout: Layout, *, model_package: str) -> Collecte
             "last": last,
         },
     )
-    _tidy(storage, layout)
     return Collected(shards.written, len(rejects), shards.width)
 
 

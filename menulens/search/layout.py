@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from menulens.storage import Storage
+from menulens.storage import ObjectInfo, Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,9 @@ def reject_line(photo: Photo, code: str, reason: str) -> bytes:
     return json_line({"id": photo.key, "etag": photo.etag, "code": code, "reason": reason})
 
 
-def is_whole(storage: Storage, layout: Layout, shards: int) -> bool:
-    """Tell whether every shard of a finished plan is still there; someone may have removed some."""
-    there = {item.uri for item in storage.list(f"{layout.shards}{layout.plan}-")}
-    return all(layout.shard(number, ending) in there for number in range(shards) for ending in ("npy", "ids.jsonl"))
+def whole_shards(storage: Storage, layout: Layout, count: int) -> list[ObjectInfo] | None:
+    """Return a finished plan's shards in order, their vectors; None if any file is missing: someone may remove some."""
+    there = {item.uri: item for item in storage.list(f"{layout.shards}{layout.plan}-")}
+    if any(layout.shard(number, ending) not in there for number in range(count) for ending in ("npy", "ids.jsonl")):
+        return None
+    return [there[layout.shard(number, "npy")] for number in range(count)]

@@ -12,10 +12,11 @@ import heapq
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
-from menulens.search.layout import Layout, Photo, is_whole, plan_line
-from menulens.storage import Storage
+from menulens.search.layout import Layout, Photo, plan_line, whole_shards
+from menulens.storage import ObjectInfo, ObjectMissingError, Storage
 
 PHOTOS_A_ROUND: Final = 100_000
 PACKS_A_ROUND: Final = 1_000  # their list travels as a state's data, of which Step Functions takes 256 KB
@@ -100,9 +101,11 @@ def make_plan(
     for line in lines:
         digest.update(line)
     plan = digest.hexdigest()[:12]
-    storage.write_bytes(
-        Layout(layout.bucket, layout.model_version, plan).planned, b"".join(lines), "application/jsonlines"
-    )
+    of_plan = Layout(layout.bucket, layout.model_version, plan)
+    if plan in done.plans:
+        # Done before, and all of it is due again: its card would say that there is nothing to collect.
+        storage.delete(of_plan.done)
+    storage.write_bytes(of_plan.planned, b"".join(lines), "application/jsonlines")
     return Plan(plan, packer.photos, skipped, _places(lines), cursor, more)
 
 
@@ -164,36 +167,56 @@ class _Packer:
 
 
 class _Done:
-    """The photos that finished plans of this model dealt with, walked in key order."""
+    """The photos that finished plans of this model dealt with, walked in key order.
+
+    What was written last of a photo counts, as it does for those who read the vectors: a photo may have been replaced,
+    and restored since.
+    """
 
     def __init__(self, storage: Storage, layout: Layout, after: str) -> None:
-        streams: list[Iterator[tuple[str, str]]] = []
+        self.plans: set[str] = set()
+        streams: list[Iterator[_Dealt]] = []
         for item in storage.list(layout.all_done):
-            card = storage.read_json(item.uri)
+            try:
+                card = storage.read_json(item.uri)
+            except ObjectMissingError:
+                continue  # another execution plans the same again
             of_plan = Layout(layout.bucket, layout.model_version, card["plan"])
-            if card["last"] > after and is_whole(storage, of_plan, card["shards"]):
-                streams.append(_of_shards(storage, of_plan, card["shards"]))
-                streams.append(_lines(storage, of_plan.rejects))
+            shards = whole_shards(storage, of_plan, card["shards"]) if card["last"] > after else None
+            if shards is None:
+                continue
+            self.plans.add(of_plan.plan)
+            streams.append(_of_shards(storage, of_plan, shards))
+            streams.append(_lines(storage, of_plan.rejects, item))
         self._walk = heapq.merge(*streams)
         self._next = next(self._walk, None)
 
     def has(self, photo: Photo) -> bool:
         """Tell whether this very photo was done; photos must be asked for in key order."""
-        while self._next is not None and self._next[0] < photo.key:
+        while self._next is not None and self._next.key < photo.key:
             self._next = next(self._walk, None)
-        found = False
-        while self._next is not None and self._next[0] == photo.key:
-            found = found or self._next[1] == photo.etag
+        last = None
+        while self._next is not None and self._next.key == photo.key:
+            last = self._next
             self._next = next(self._walk, None)
-        return found
+        return last is not None and last.etag == photo.etag
 
 
-def _of_shards(storage: Storage, layout: Layout, shards: int) -> Iterator[tuple[str, str]]:
-    for number in range(shards):
-        yield from _lines(storage, layout.shard(number, "ids.jsonl"))
+class _Dealt(NamedTuple):
+    """One photo that a plan dealt with; sorts by key, then by age as :mod:`menulens.search.store` does."""
+
+    key: str
+    written: datetime
+    place: str
+    etag: str
 
 
-def _lines(storage: Storage, location: str) -> Iterator[tuple[str, str]]:
+def _of_shards(storage: Storage, layout: Layout, shards: list[ObjectInfo]) -> Iterator[_Dealt]:
+    for number, shard in enumerate(shards):
+        yield from _lines(storage, layout.shard(number, "ids.jsonl"), shard)
+
+
+def _lines(storage: Storage, location: str, written: ObjectInfo) -> Iterator[_Dealt]:
     for line in storage.lines(location):
         value = json.loads(line)
-        yield value["id"], value["etag"]
+        yield _Dealt(value["id"], written.modified, written.key, value["etag"])

@@ -45,6 +45,7 @@ class PlanVectors(Construct):
             bucket_arn(settings, "vectors", keys_below) for keys_below in ("*/done/*", "*/shards/*", "*/rejects/*")
         ]
         plans = bucket_arn(settings, "vectors", "*/plans/*")
+        cards = bucket_arn(settings, "vectors", "*/done/*")
         jobs, models = tasks.own(settings, "transform-job"), tasks.own(settings, "model")
         self.function = Function(
             self,
@@ -58,6 +59,8 @@ class PlanVectors(Construct):
                 tasks.listing(settings, "photos", "vectors"),
                 iam.PolicyStatement(actions=["s3:GetObject"], resources=reads),
                 iam.PolicyStatement(actions=["s3:AbortMultipartUpload", "s3:PutObject"], resources=[plans]),
+                # Of a plan that was done, where all of it is due again.
+                iam.PolicyStatement(sid="TakeBack", actions=["s3:DeleteObject"], resources=[cards]),
                 tasks.may_read_registry(settings),
                 iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint"], resources=[tasks.endpoint_arn(settings)]),
                 iam.PolicyStatement(actions=["sagemaker:DescribeModel"], resources=[models]),

@@ -155,6 +155,7 @@ SIMILARITY = {
     "step plan_vectors": step(
         "plan-vectors",
         f"s3:AbortMultipartUpload, s3:PutObject on {bucket('vectors', '/*/plans/*')}",
+        f"s3:DeleteObject on {bucket('vectors', '/*/done/*')}",
         f"s3:GetObject on {bucket('vectors', '/*/done/*')}, {bucket('vectors', '/*/rejects/*')}, "
         f"{bucket('vectors', '/*/shards/*')}",
         f"s3:ListBucket on {bucket('photos')}, {bucket('vectors')}",

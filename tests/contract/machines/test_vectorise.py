@@ -1,7 +1,7 @@
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from menulens.search import plan as planning
-from menulens.search.collect import CollectError, collect
+from menulens.search.collect import Collected, CollectError, collect
 from menulens.search.layout import Layout, Photo
 from menulens.search.packs import write_pack
 from menulens.search.plan import Plan, make_plan
 from menulens.search.store import load_vectors
-from menulens.storage import Storage
+from menulens.storage import ObjectInfo, Storage
 from tests.contract.machines.generators import answer_packs, any_jpeg
 
 CAPS = {"max_bytes": 100_000, "max_pixels": 10_000}
@@ -248,6 +248,64 @@ def should_write_the_same_bytes_when_a_broken_off_collection_is_repeated(rooms: 
         return found
 
     assert once() == once()
+
+
+@pytest.mark.parametrize("at", ["/plans/", "/rejects/", "/transform/"])
+def should_answer_what_another_execution_collected_and_tidied_meanwhile(rooms: Rooms, at: str) -> None:
+    for number in range(3):
+        rooms.put(f"photos/{number}.jpg", any_jpeg(number))
+    plan = rooms.plan()
+    rooms.pack(plan)
+    layout = rooms.layout(plan.plan)
+    answer_packs(rooms.storage, layout)
+    first: list[Collected] = []
+
+    class Overtaken(Storage):
+        """Storage of an execution that another one overtakes before it reads from a place."""
+
+        def lines(self, location: str) -> Iterator[bytes]:
+            if at in location and not first:
+                first.append(collect(rooms.storage, layout, model_package="arn"))
+            return super().lines(location)
+
+    assert collect(Overtaken(rooms.s3), layout, model_package="arn") == first[0]
+    assert first[0].vectors == len(load_vectors(rooms.storage, f"s3://{rooms.vectors}", "job-1").ids) == 3
+    assert rooms.plan().photos == 0
+
+
+def should_vectorise_a_photo_again_that_was_replaced_and_then_restored(rooms: Rooms) -> None:
+    soba, ramen = any_jpeg(1), any_jpeg(2)
+    seen = []
+    for dish in (soba, ramen, soba, ramen, soba):
+        rooms.put("photos/1.jpg", dish)
+        assert rooms.run().photos == 1
+        assert rooms.plan().photos == 0
+        seen.append(load_vectors(rooms.storage, f"s3://{rooms.vectors}", "job-1").vectors.tolist())
+    assert seen[0] == seen[2] == seen[4] != seen[1] == seen[3]
+
+
+def should_vectorise_a_photo_again_whose_replacement_was_turned_away(rooms: Rooms) -> None:
+    for data in (any_jpeg(1), b"no photo", any_jpeg(1), b"no photo"):
+        rooms.put("photos/1.jpg", data)
+        assert rooms.run().photos == 1
+        assert rooms.plan().photos == 0
+
+
+def should_plan_though_another_execution_takes_a_card_away_meanwhile(rooms: Rooms) -> None:
+    rooms.put("photos/1.jpg", any_jpeg(1))
+    plan = rooms.run()
+
+    class Raced(Storage):
+        """Storage of an execution that sees the cards just before another one takes them away."""
+
+        def list(self, location: str) -> Iterator[ObjectInfo]:
+            for item in list(super().list(location)):
+                if "/done/" in location:
+                    self.delete(item.uri)
+                yield item
+
+    rooms.storage = Raced(rooms.s3)
+    assert rooms.plan() == plan
 
 
 @pytest.mark.parametrize("ending", ["npy", "ids.jsonl"])
