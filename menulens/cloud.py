@@ -68,7 +68,7 @@ def connect(settings: Settings) -> Cloud:
         return Cloud(settings, boto3.Session(region_name=settings.region), None)
     try:
         state = json.loads((Path(os.environ.get(STATE_VARIABLE, LOCAL_STATE)) / "cloud.json").read_text())
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         raise CloudError("No local cloud is up here. Start one: menulens local up") from None
     session = boto3.Session(
         aws_access_key_id=state["access_key"], aws_secret_access_key=state["access_key"], region_name=settings.region

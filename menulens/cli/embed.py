@@ -40,6 +40,7 @@ def embed(
             if out is None:
                 sys.stdout.write(json.dumps(_line(answer), ensure_ascii=False) + "\n")
     if out is not None and good:
+        out.parent.mkdir(parents=True, exist_ok=True)
         np.save(out, np.stack([answer.vector for answer in good if answer.vector is not None]))
         lines = (
             json.dumps({"id": answer.id, "category": answer.category, "confidence": answer.confidence,

@@ -23,7 +23,7 @@ from rich.table import Table
 from menulens.cloud import LOCAL_ENVIRONMENT, LOCAL_STATE, CloudError
 from menulens.core import names
 from menulens.local.cloud_state import CloudState
-from menulens.local.lifecycle import Deployment, cloud_description, start_server, stop
+from menulens.local.lifecycle import Deployment, LocalCloudError, cloud_description, start_server, stop
 from menulens.portal import context
 from menulens.portal import jobs as portal_jobs
 from menulens.settings import settings_of
@@ -81,7 +81,7 @@ def bring_up(
     Raises
     ------
     LocalCloudError
-        If it does not start, or a deployment fails.
+        If it does not start, or runs at another port, or a deployment fails.
     KeyboardInterrupt
         If someone interrupts; nothing runs any more then.
     """
@@ -92,6 +92,8 @@ def bring_up(
         if fresh or record is None:
             with _step(progress, "Starting the local cloud"):
                 record = start_server(cloud, port=port, region=settings.region)
+        elif port not in (None, record.port):
+            raise LocalCloudError(f"A local cloud runs at port {record.port} here; end it first: menulens local down")
         deployment = Deployment(cloud, record, settings.region)
         if deploy:
             _deploy(progress, deployment, bootstrap=fresh)

@@ -45,6 +45,7 @@ def similar(
         ("photos searched", f"{len(index):,}"),
         ("vector width", str(index.width)),
     )
+    html.parent.mkdir(parents=True, exist_ok=True)
     html.write_text(contact_sheet("Photos most like this one", [strip], facts), encoding="utf-8")
     errors.print(f"The pictures: {html}", markup=False, soft_wrap=True)
 

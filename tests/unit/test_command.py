@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
+import numpy as np
+import psutil
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from menulens import cli
 from menulens.cloud import STATE_VARIABLE, CloudError
+from menulens.local.cloud_state import CloudState, ServerRecord
+from menulens.search.embedding import Embedded
 from menulens.storage import Storage, StorageError
 
 
@@ -120,6 +125,36 @@ def should_say_what_is_wrong_with_what_was_typed(state, monkeypatch, capsys, tmp
     assert not (state / "error.log").exists()
 
 
+@pytest.mark.parametrize("content", [None, "", "{"])
+def should_take_a_state_that_says_nothing_for_no_cloud(state, monkeypatch, capsys, content):
+    if content is not None:
+        state.mkdir()
+        (state / "cloud.json").write_text(content)
+    monkeypatch.setenv(STATE_VARIABLE, str(state))
+    monkeypatch.setattr(sys, "argv", ["menulens", "tag", "photos/"])
+
+    with pytest.raises(SystemExit):
+        cli.main()
+
+    assert "error: No local cloud is up here. Start one: menulens local up" in capsys.readouterr().err
+
+
+def should_not_take_another_port_for_the_one_of_a_cloud_that_runs(state, monkeypatch, capsys):
+    state.mkdir()
+    cloud = CloudState(state)
+    cloud.note_server(ServerRecord(os.getpid(), psutil.Process().create_time(), port=4001, labeling_port=4002))
+    cloud.note_ready({"pid": os.getpid()})
+    monkeypatch.setattr(sys, "argv", f"menulens local up --no-deploy --port 4003 --state {state}".split())
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "A local cloud runs at port 4001 here; end it first: menulens local down" in said.replace("\n", " ")
+    assert cloud.cloud() == {"pid": os.getpid()}
+
+
 def should_leave_nothing_beside_a_file_that_can_not_be_written(tmp_path):
     (tmp_path / "there").mkdir()
 
@@ -127,3 +162,20 @@ def should_leave_nothing_beside_a_file_that_can_not_be_written(tmp_path):
         Storage().write_text(str(tmp_path / "there"), "x")
 
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def should_make_the_folder_that_vectors_are_to_go_to(state, monkeypatch, tmp_path):
+    class Room:
+        def embed(self, photos):
+            return (Embedded(photo, "v1", np.ones(2, np.float32), "meal", 0.9) for photo in photos)
+
+    monkeypatch.setattr(sys.modules["menulens.cli.embed"], "open_room", lambda _: Room())
+    out = tmp_path / "new" / "vectors.npy"
+    monkeypatch.setattr(sys, "argv", ["menulens", "embed", "a.jpg", "b.jpg", "--out", str(out)])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert ended.value.code == 0
+    assert not state.exists()
+    assert np.load(out).tolist() == [[1.0, 1.0]] * 2
