@@ -73,6 +73,8 @@ def import_labels(  # noqa: PLR0917 (typer reads the options from the signature)
     The same import again goes on where one was broken off: no answer counts twice.
     """
     try:
+        if name is not None and into is not None:
+            raise ExchangeError("--name is for a new job, --into for one that is there; only one of them is due.")
         also, places = _pairs(name_of, "--name-of"), Places(_pairs(moved, "--moved"))
         settings = settings_of(environment)
         names = CategoryNames([(one.key, one.ja, one.en) for one in settings.categories], also)
@@ -90,6 +92,8 @@ def import_labels(  # noqa: PLR0917 (typer reads the options from the signature)
         _tell(found)
         if labeling is None or dry_run:
             return
+        if not found.records:
+            raise ExchangeError(f"{source}: nothing in it can be taken; nothing was imported.")
         job_name = into or name or _name_from(source)
         _bring_in(labeling, job_name, found, is_new=into is None)
     except _FAILURES as error:
@@ -235,6 +239,8 @@ def _tell(found: Imported) -> None:
         for reject in found.rejects[:_SHOWN_REJECTS]:
             table.add_row(f"{reject.number:,}", escape(reject.reason))
         out.print(table)
+    if any(reject.code == "not-in-s3" for reject in found.rejects):
+        out.print("Where photos went: --moved https://cdn.example.com/=s3://bucket/photos/", soft_wrap=True)
     for code, count in sorted(found.notes.items()):
         if count:
             out.print(f"Kept for the way back, not used here: {count:,} {_NOTES.get(code, code)}", markup=False)

@@ -204,6 +204,16 @@ def should_keep_what_an_import_carries_when_another_file_has_its_name(
     assert json.loads((tmp_path / "back.json").read_text(encoding="utf-8")) == theirs
 
 
+def should_make_no_job_of_a_file_of_which_nothing_can_be_taken(local: Portal, tmp_path: Path) -> None:
+    file = tmp_path / "untaken.csv"
+    file.write_text("image\nhttps://example.com/x.jpg\n", encoding="utf-8")
+    told = run("import", str(file), code=1)
+    assert "nothing in it can be taken; nothing was imported." in told.stderr
+    assert "Where photos went: --moved" in told.stdout
+    assert not local.storage.exists(from_job.place(local.labels_bucket, "untaken", from_job.MANIFEST))
+    assert "only one of them is due" in run("import", str(file), "--name", "a", "--into", "b", code=1).stderr
+
+
 def should_say_what_a_file_holds_without_a_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MENULENS_STATE", str(tmp_path))
     (tmp_path / "t.csv").write_text("image,category\ns3://a/1.jpg,料理\nx,meal\n", encoding="utf-8")
