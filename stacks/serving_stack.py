@@ -11,7 +11,9 @@ from menulens.settings import Settings
 from stacks.steps.base import Inputs, Machine, in_region
 from stacks.steps.scaling import Scaling
 from stacks.steps.serving import (
+    ALSO,
     ERROR,
+    FAILURE,
     PREPARED,
     STATUS,
     TRIED,
@@ -75,8 +77,10 @@ class ServingStack(Stack):
 
     def _definition(self) -> sfn.Chain:
         prepare = self._prepare.state(self)
+        self._end = self._fail_with_scaling()
+        smoke = self._try()
         look_again = self._look_again(prepare)
-        wait = self._until_in_service()
+        wait = self._until_in_service(smoke)
         create_model = self._requests.create_model(self)
         create_config = self._requests.create_config(self)
         create = self._requests.create(self)
@@ -109,7 +113,7 @@ class ServingStack(Stack):
         remove.next(pause)
         prepare.next(
             sfn.Choice(self, "WhatIsToBeDone")
-            .when(self._action("keep"), self._scaled)
+            .when(self._action("keep"), smoke)
             .when(self._action("wait"), pause)
             .when(self._action("replace"), remove)
             .otherwise(model)
@@ -133,32 +137,28 @@ class ServingStack(Stack):
             sfn.Choice(self, "LookedOftenEnough")
             .when(
                 sfn.Condition.number_greater_than(TRIED, LOOKS),
-                sfn.Fail(self, "DeploymentRefused", error="DeploymentRefused", cause_path=f"{ERROR}.Cause"),
+                self._failing("DeploymentRefused", cause=sfn.JsonPath.string_at(f"{ERROR}.Cause")),
             )
             .otherwise(pause)
         )
         count.next(take).next(enough)
         return count
 
-    def _until_in_service(self) -> sfn.Wait:
+    def _until_in_service(self, smoke: sfn.IChainable) -> sfn.Wait:
         """Return the loop that waits for the endpoint, and what follows."""
         wait = sfn.Wait(self, "WaitForEndpoint", time=sfn.WaitTime.duration(POLL))
         look = self._requests.describe(self, "LookAtEndpoint")
+        look.add_catch(self._end, errors=[sfn.Errors.ALL], result_path=FAILURE)
         status = f"{STATUS}.EndpointStatus"
-        self._scaled = self._scale(self._tell_ready())
-        smoke = self._smoke.state(self)
-        smoke.add_catch(self._go_back(), errors=[sfn.Errors.ALL], result_path=ERROR)
-        smoke.next(self._scaled)
         failed = sfn.Choice(self, "IsThereAReason").when(
             sfn.Condition.is_present(f"{STATUS}.FailureReason"),
-            sfn.Fail(self, "EndpointFailed", error="EndpointFailed", cause_path=f"{STATUS}.FailureReason"),
+            self._failing("EndpointFailed", cause=sfn.JsonPath.string_at(f"{STATUS}.FailureReason")),
         )
         failed.otherwise(
-            sfn.Fail(
-                self,
+            self._failing(
                 "EndpointNotChanged",
                 error="EndpointFailed",
-                cause_path=sfn.JsonPath.format(
+                cause=sfn.JsonPath.format(
                     "The endpoint is {} with the configuration {}; {} was due. An alarm may have taken it back.",
                     sfn.JsonPath.string_at(status),
                     sfn.JsonPath.string_at(f"{STATUS}.EndpointConfigName"),
@@ -191,8 +191,8 @@ class ServingStack(Stack):
     def _scale(self, after: sfn.IChainable) -> sfn.IChainable:
         """Let the endpoint grow as the settings say now, or no more."""
         if self._scaling.wanted:
-            target = self._scaling.register_target(self)
-            target.next(self._scaling.put_scaling_policy(self)).next(after)
+            target = self._scaling.register_target(self, "RegisterScalableTarget")
+            target.next(self._scaling.put_scaling_policy(self, "PutScalingPolicy")).next(after)
         else:
             target = self._scaling.deregister_target(self, "LeaveTheNumberAsItIs")
             target.add_catch(after, errors=[sfn.Errors.ALL], result_path=ERROR)
@@ -206,26 +206,62 @@ class ServingStack(Stack):
         pause.next(update)
         return pause
 
+    def _fail_with_scaling(self) -> sfn.IChainable:
+        """Return what ends an execution with the failure in its data: what serves on is scaled again, then it fails."""
+        fail = sfn.Fail(self, "DeploymentFailed", error_path=f"{FAILURE}.Error", cause_path=f"{FAILURE}.Cause")
+        if not self._scaling.wanted:
+            return fail
+        target = self._scaling.register_target(self, "RegisterTargetAgain")
+        policy = self._scaling.put_scaling_policy(self, "PutPolicyAgain")
+        target.next(policy).next(fail)
+        for state in (target, policy):
+            state.add_catch(fail, errors=[sfn.Errors.ALL], result_path=ALSO)
+        choice: sfn.Choice = (
+            sfn.Choice(self, "WasScalingStopped")
+            .when(sfn.Condition.boolean_equals(f"{PREPARED}.other_instances", True), target)
+            .otherwise(fail)
+        )
+        return choice
+
+    def _failing(self, construct_id: str, *, cause: str, error: str = "") -> sfn.Pass:
+        """Return a state that notes a failure, named as the state if not otherwise, and goes to the end."""
+        noted = sfn.Pass(
+            self, construct_id, parameters={"Error": error or construct_id, "Cause": cause}, result_path=FAILURE
+        )
+        noted.next(self._end)
+        return noted
+
+    def _try(self) -> sfn.IChainable:
+        """Return the smoke test, and what follows."""
+        smoke = self._smoke.state(self)
+        smoke.add_catch(self._go_back(), errors=[sfn.Errors.ALL], result_path=ERROR)
+        smoke.next(self._scale(self._tell_ready()))
+        return smoke
+
     def _go_back(self) -> sfn.IChainable:
-        """Return what follows a failed smoke test: the previous configuration, or no endpoint if there was none."""
+        """Return what follows a failed smoke test: the previous configuration, or no endpoint if there was none.
+
+        What served already stays: there is nothing known to go back to.
+        """
         roll_back = self._requests.roll_back(self)
         remove = self._requests.delete(self, "RemoveNewEndpoint")
         withdraw = self._requests.reject_package(
             self, "WithdrawApproval", why="The smoke test of its deployment failed"
         )
-        fail = sfn.Fail(self, "SmokeTestFailed", error="SmokeTestFailed", cause_path=f"{ERROR}.Cause")
+        fail = self._failing("SmokeTestFailed", cause=sfn.JsonPath.string_at(f"{ERROR}.Cause"))
         wait = sfn.Wait(self, "WaitForRollback", time=sfn.WaitTime.duration(POLL))
         look = self._requests.describe(self, "LookAtRollback")
         roll_back.next(wait).next(look).next(
             sfn.Choice(self, "IsItBack").when(_changing(f"{STATUS}.EndpointStatus"), wait).otherwise(withdraw)
         )
         remove.next(withdraw)
-        withdraw.add_catch(fail, errors=[sfn.Errors.ALL], result_path="$.also")
+        withdraw.add_catch(fail, errors=[sfn.Errors.ALL], result_path=ALSO)
         withdraw.next(fail)
-        for state in (roll_back, remove):
-            state.add_catch(withdraw, errors=[sfn.Errors.ALL], result_path="$.also")
+        for state in (roll_back, remove, look):
+            state.add_catch(withdraw, errors=[sfn.Errors.ALL], result_path=ALSO)
         choice: sfn.Choice = (
             sfn.Choice(self, "WasThereAnEndpoint")
+            .when(self._action("keep"), fail)
             .when(sfn.Condition.string_equals(f"{PREPARED}.previous_config", ""), remove)
             .otherwise(roll_back)
         )

@@ -74,12 +74,12 @@ class Scaling:
             tasks.wildcard(tasks.alarm_arn("TargetTracking-*")): "Named by Application Auto Scaling.",
         }
 
-    def register_target(self, scope: Construct) -> sfn.CustomState:
-        """Return the state that lets the endpoint grow; no template can, for deploy makes it."""
+    def register_target(self, scope: Construct, construct_id: str) -> sfn.CustomState:
+        """Return a state that lets the endpoint grow; no template can, for deploy makes it."""
         serving = self._settings.serving
         return tasks.request(
             scope,
-            "RegisterScalableTarget",
+            construct_id,
             service="aws-sdk:applicationautoscaling:registerScalableTarget",
             parameters={
                 **self._target(),
@@ -89,11 +89,11 @@ class Scaling:
             waited_out=THROTTLED,
         )
 
-    def put_scaling_policy(self, scope: Construct) -> sfn.CustomState:
-        """Return the state that says when it grows."""
+    def put_scaling_policy(self, scope: Construct, construct_id: str) -> sfn.CustomState:
+        """Return a state that says when it grows."""
         return tasks.request(
             scope,
-            "PutScalingPolicy",
+            construct_id,
             service="aws-sdk:applicationautoscaling:putScalingPolicy",
             parameters={
                 **self._target(),

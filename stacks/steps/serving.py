@@ -22,6 +22,8 @@ from stacks.steps.scaling import Scaling
 
 PREPARED = "$.deployment"
 ERROR = "$.error"
+ALSO = "$.also"  # a second error, which must not hide the first
+FAILURE = "$.failure"  # what the execution ends with
 TRIED = "$.tried"
 STATUS = "$.endpoint_now"
 SMOKE = "$.smoke"

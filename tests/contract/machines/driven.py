@@ -29,8 +29,6 @@ class Ended:
     ----------
     status, error, cause
         As Step Functions tells them; the last two are empty where it succeeded.
-    entered
-        The states that it went through, in order.
     asked
         The tasks that were asked for, in order, each try by itself.
     """
@@ -38,7 +36,6 @@ class Ended:
     status: str
     error: str
     cause: str
-    entered: list[str]
     asked: list[str]
 
 
@@ -76,12 +73,7 @@ def drive(sf: Any, definition: Mapping[str, Any], given: Any, answers: Mapping[s
             asked.append(name)
         else:
             time.sleep(0.02)
-    entered = [
-        event["stateEnteredEventDetails"]["name"]
-        for event in _history(sf, execution)
-        if "stateEnteredEventDetails" in event
-    ]
-    return Ended(told["status"], told.get("error", ""), told.get("cause", ""), entered, asked)
+    return Ended(told["status"], told.get("error", ""), told.get("cause", ""), asked)
 
 
 def _answered(name: str, state: Mapping[str, Any], activity: str) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def should_make_what_a_deployment_lacks_and_no_more(
     [
         ("create", "IsThereAModel"),
         ("update", "IsThereAModel"),
-        ("keep", "LeaveTheNumberAsItIs"),
+        ("keep", "SmokeTest"),
         ("wait", "LetTheOtherChangeEnd"),
         ("replace", "RemoveFailedEndpoint"),
     ],
