@@ -231,19 +231,37 @@ class Gate(_Section):
     approval: Literal["automatic", "manual"] = "automatic"
 
 
+def _has_gpu(instance_type: str) -> bool:
+    """Tell by the family, as AWS's list of containers does."""
+    return instance_type.split(".")[1][0] in "gp"
+
+
 class Serving(_Section):
-    """The endpoint and the transform job."""
+    """The endpoint and the transform job.
+
+    Both run the same model in the same container, which is made for machines with a GPU, or for those without:
+    ``transform_instance_type`` must be of the same kind as ``instance_type``, which it is where it is left out.
+    """
 
     instance_type: InstanceType = "ml.g5.xlarge"
     min_instances: Annotated[int, Field(ge=1, le=100)] = 1
     max_instances: Annotated[int, Field(ge=1, le=100)] = 2
-    transform_instance_type: InstanceType = "ml.g5.xlarge"
+    transform_instance_type: InstanceType = Field(default_factory=lambda given: given["instance_type"])
     photos_per_pack: Annotated[int, Field(ge=1, le=10_000)] = 200
 
     @model_validator(mode="after")
     def _room_to_scale(self) -> Serving:
         if self.max_instances < self.min_instances:
             raise ValueError(f"max_instances must be at least min_instances ({self.min_instances})")
+        return self
+
+    @model_validator(mode="after")
+    def _one_container(self) -> Serving:
+        if _has_gpu(self.instance_type) != _has_gpu(self.transform_instance_type):
+            raise ValueError(
+                f"instance_type ({self.instance_type}) and transform_instance_type ({self.transform_instance_type}) "
+                "must both have a GPU, or both have none: they run the same container"
+            )
         return self
 
 
@@ -357,7 +375,9 @@ def load_settings(path: Path | str) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(path, fault) for fault in error.errors())) from None
+        # A default that is taken from a wrong value is no fault of its own.
+        faults = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]
+        raise SettingsError("\n".join(_explain(path, fault) for fault in faults)) from None
 
 
 def settings_of(environment: str, folder: Path | None = None) -> Settings:

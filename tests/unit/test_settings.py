@@ -111,6 +111,16 @@ def should_be_frozen() -> None:
         ),
         ('environment = "local"', 'environment = "aws-shop"', ("environment", "'aws-shop'", "'aws'", "Cognito")),
         ("photos_per_pack = 100", "min_instances = 3", ("serving", "max_instances", "3")),
+        (
+            "photos_per_pack = 100",
+            "instance_type = 'ml.c5.xlarge'\ntransform_instance_type = 'ml.g5.xlarge'",
+            ("serving", "instance_type (ml.c5.xlarge)", "transform_instance_type (ml.g5.xlarge)", "same container"),
+        ),
+        (
+            "photos_per_pack = 100",
+            "transform_instance_type = 'ml.m5.xlarge'",
+            ("serving", "instance_type (ml.g5.xlarge)", "transform_instance_type (ml.m5.xlarge)", "same container"),
+        ),
         ("[gate]", "[operations]\nretrain_schedule = 'weekly'\n[gate]", ("operations.retrain_schedule", "rate(")),
         ("[gate]", "[operations]\nbudget = 5\n[gate]", ("operations.budget", "monthly_budget_usd")),
         ("[labeling]", "[labeling]\nlabel_attribute = 'menu-ref'", ("labeling.label_attribute", "-ref")),
@@ -126,6 +136,24 @@ def should_name_file_key_value_and_what_is_allowed(tmp_path: Path, old: str, new
     for part in parts:
         assert part in message
     assert str(path) in message
+
+
+def should_transform_on_instances_as_the_endpoints_unless_others_are_set(tmp_path: Path) -> None:
+    def serving(lines: str) -> tuple[str, str]:
+        found = load_settings(settings_file(tmp_path, GOOD.replace("photos_per_pack = 100", lines, 1))).serving
+        return found.instance_type, found.transform_instance_type
+
+    assert serving("") == ("ml.g5.xlarge", "ml.g5.xlarge")
+    assert serving("instance_type = 'ml.c5.xlarge'") == ("ml.c5.xlarge", "ml.c5.xlarge")
+    assert serving("transform_instance_type = 'ml.p3.2xlarge'") == ("ml.g5.xlarge", "ml.p3.2xlarge")
+
+
+def should_tell_of_a_wrong_instance_type_once(tmp_path: Path) -> None:
+    text = GOOD.replace("photos_per_pack = 100", "instance_type = 'g5.xlarge'", 1)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(settings_file(tmp_path, text))
+    (line,) = str(caught.value).splitlines()
+    assert "serving.instance_type = 'g5.xlarge'" in line
 
 
 def should_list_every_fault_at_once(tmp_path: Path) -> None:
