@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from menulens.core import keys, names, photos
 from menulens.core.lines import LONGEST_KEY, LONGEST_LINE
 from menulens.labeling import jobs, layout, merge, task_page
-from menulens.storage import ObjectMissingError, Storage, is_s3, parse_s3_uri
+from menulens.storage import ObjectArchivedError, ObjectMissingError, Storage, is_s3, parse_s3_uri
 
 THREADS: Final = 32
 WINDOW: Final = 512  # photos whose headers are read ahead
@@ -175,6 +175,8 @@ class Selector:
             return Reject(candidate.line, fault.code.value, fault.reason, candidate.number)
         except ObjectMissingError:
             return Reject(candidate.line, "missing", f"{candidate.uri}: no such object.", candidate.number)
+        except ObjectArchivedError as error:
+            return Reject(candidate.line, "archived", str(error), candidate.number)
 
     def _judge(self, looked: _Looked | Reject, selection: Selection) -> None:
         if isinstance(looked, Reject):

@@ -47,6 +47,7 @@ class DisplayFault(StrEnum):
     TOO_SLOW = "too-slow"
     CRASHED = "crashed-the-decoder"
     MISSING = "missing"
+    ARCHIVED = "archived"
     NOT_OURS = "not-ours"
     NOT_READABLE = "not-readable"
     EMPTY_TEXT = "empty-text"

@@ -22,7 +22,7 @@ from menulens.portal import display_index
 from menulens.portal.decoding import Caps, DisplayCopy, DisplayFault, NotShownError
 from menulens.portal.display_index import Chunk
 from menulens.portal.sandbox import memory_for
-from menulens.storage import ObjectMissingError, Storage
+from menulens.storage import ObjectArchivedError, ObjectMissingError, Storage
 
 THREADS: Final = 8  # photos on their way from and to storage at once
 OWN_MEMORY: Final = 256 << 20  # beside the photos themselves and their decoding
@@ -190,6 +190,8 @@ class _Preparer:
             data = self._storage.read_bytes(uri, 0, self._caps.max_bytes + 1)
         except ObjectMissingError:
             raise NotShownError(DisplayFault.MISSING, f"{uri}: no such object.") from None
+        except ObjectArchivedError as error:
+            raise NotShownError(DisplayFault.ARCHIVED, str(error)) from None
         if len(data) > self._caps.max_bytes:
             raise NotShownError(
                 photos.PhotoFault.TOO_LARGE, f"It has more than the {self._caps.max_bytes:,} bytes that are taken."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from menulens.storage import ObjectInfo, Storage
+
+ARCHIVED: Final = "archived"  # turned away for now alone: the photo is the same once it is restored
 
 
 @dataclass(frozen=True, slots=True)

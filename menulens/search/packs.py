@@ -8,19 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from menulens.core.photos import PhotoError, inspect
-from menulens.search.layout import Layout, Photo, json_line, read_plan_line, reject_line
-from menulens.storage import Storage, parse_s3_uri
+from menulens.search.layout import ARCHIVED, Layout, Photo, json_line, read_plan_line, reject_line
+from menulens.storage import (
+    ObjectArchivedError,
+    ObjectChangedError,
+    ObjectMissingError,
+    S3Uri,
+    Storage,
+    parse_s3_uri,
+)
 
 FETCHERS: Final = 8
 LINES: Final = "application/jsonlines"
 # The bucket's lifecycle rule removes what an execution that broke off left behind.
 PACK_TAG: Final = "menulens=pack"
-
-_GONE: Final = frozenset({"404", "NoSuchKey", "NotFound"})
-_CHANGED: Final = frozenset({"412", "PreconditionFailed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def write_pack(
     """
     photos = read_plan_line(storage.read_bytes(layout.planned, first, last))
     lines, rejects = [], []
-    for photo, data, fault in _fetched(s3, photos_bucket, photos, caps):
+    for photo, data, fault in _fetched(storage, photos_bucket, photos, caps):
         if fault is None:
             lines.append(json_line({"id": photo.key, "b64": base64.b64encode(data).decode("ascii")}))
         else:
@@ -66,30 +68,31 @@ def write_pack(
 
 
 def _fetched(
-    s3: Any, bucket: str, photos: list[Photo], caps: Mapping[str, int]
+    storage: Storage, bucket: str, photos: list[Photo], caps: Mapping[str, int]
 ) -> Iterator[tuple[Photo, bytes, tuple[str, str] | None]]:
     """Yield each photo with its bytes, or with why it is turned away; in the order given."""
     with ThreadPoolExecutor(FETCHERS) as pool:
         for photo, (data, fault) in zip(
-            photos, pool.map(lambda photo: _fetch(s3, bucket, photo, caps), photos), strict=True
+            photos, pool.map(lambda photo: _fetch(storage, bucket, photo, caps), photos), strict=True
         ):
             yield photo, data, fault
 
 
-def _fetch(s3: Any, bucket: str, photo: Photo, caps: Mapping[str, int]) -> tuple[bytes, tuple[str, str] | None]:
+def _fetch(
+    storage: Storage, bucket: str, photo: Photo, caps: Mapping[str, int]
+) -> tuple[bytes, tuple[str, str] | None]:
     """Return a photo's bytes, or why it is turned away; what is too large is not fetched."""
     if photo.size > caps["max_bytes"]:
         return b"", _fault(b"", photo.size, caps)
     try:
         # The photo that was planned, or none: its ETag is what a later run compares.
-        data = s3.get_object(Bucket=bucket, Key=photo.key, IfMatch=f'"{photo.etag}"')["Body"].read()
-    except ClientError as error:
-        code = str(error.response["Error"]["Code"])
-        if code in _GONE:
-            return b"", ("gone", "Deleted after it was listed.")
-        if code in _CHANGED:
-            return b"", ("changed", "Replaced after it was listed; the next run takes the new one.")
-        raise
+        data = storage.read_version(str(S3Uri(bucket, photo.key)), photo.etag, photo.size)
+    except ObjectMissingError:
+        return b"", ("gone", "Deleted after it was listed.")
+    except ObjectChangedError:
+        return b"", ("changed", "Replaced after it was listed; the next run takes the new one.")
+    except ObjectArchivedError:
+        return b"", (ARCHIVED, "Archived; a run after it is restored takes it.")
     return data, _fault(data, len(data), caps)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from menulens.search.layout import Layout, Photo, plan_line, whole_shards
+from menulens.search.layout import ARCHIVED, Layout, Photo, plan_line, whole_shards
 from menulens.storage import ObjectInfo, ObjectMissingError, Storage
 
 PHOTOS_A_ROUND: Final = 100_000
@@ -219,4 +219,5 @@ def _of_shards(storage: Storage, layout: Layout, shards: list[ObjectInfo]) -> It
 def _lines(storage: Storage, location: str, written: ObjectInfo) -> Iterator[_Dealt]:
     for line in storage.lines(location):
         value = json.loads(line)
-        yield _Dealt(value["id"], written.modified, written.key, value["etag"])
+        if value.get("code") != ARCHIVED:
+            yield _Dealt(value["id"], written.modified, written.key, value["etag"])

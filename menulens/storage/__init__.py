@@ -6,6 +6,7 @@ S3 object appears when its upload completes, a local file when it is renamed int
 
 from menulens.storage.gateway import Storage
 from menulens.storage.places import (
+    ObjectArchivedError,
     ObjectChangedError,
     ObjectInfo,
     ObjectMissingError,
@@ -20,6 +21,7 @@ from menulens.storage.writing import AtomicWriter
 
 __all__ = [
     "AtomicWriter",
+    "ObjectArchivedError",
     "ObjectChangedError",
     "ObjectInfo",
     "ObjectMissingError",

@@ -102,6 +102,17 @@ class Storage:
         with self.open(location, start, end) as stream:
             return stream.read()
 
+    def read_version(self, location: str, etag: str, size: int) -> bytes:
+        """Return the bytes of an S3 object as it was when it was listed with this ETag and size.
+
+        Raises
+        ------
+        ObjectChangedError
+            If it was replaced since.
+        """
+        with S3Reader(self._client(), location, f'"{etag}"', 0, size) as stream:
+            return stream.read()
+
     def read_text(self, location: str) -> str:
         """Return an object's text, read as UTF-8."""
         return self.read_bytes(location).decode("utf-8")

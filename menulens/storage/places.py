@@ -11,6 +11,7 @@ SCHEME = "s3://"
 BLOCK_BYTES = 1 << 20
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"412", "PreconditionFailed"})
+_ARCHIVED = "InvalidObjectState"
 
 
 class StorageError(Exception):
@@ -27,6 +28,10 @@ class ObjectMissingError(StorageError):
 
 class ObjectChangedError(StorageError):
     """An object that was replaced while it was being read."""
+
+
+class ObjectArchivedError(StorageError):
+    """An object that can't be read before it is restored from an archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +91,6 @@ def explained(location: str, error: ClientError) -> StorageError:
         return ObjectMissingError(f"{location}: no such object.")
     if code in _CHANGED:
         return ObjectChangedError(f"{location}: replaced while it was being read; read it again from its start.")
+    if code == _ARCHIVED:
+        return ObjectArchivedError(f"{location}: archived; restore it to have it read.")
     return StorageError(f"{location}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any, BinaryIO
 
-from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
 from menulens.storage.places import StorageError, explained, parse_s3_uri
@@ -69,7 +69,7 @@ class S3Reader(io.RawIOBase):
                     raise EOFError("the answer ended early")
             except ClientError as error:
                 raise explained(self._location, error) from error
-            except (EOFError, OSError, HTTPClientError, ResponseStreamingError, BotocoreConnectionError) as error:
+            except (EOFError, OSError, HTTPClientError, IncompleteReadError, BotocoreConnectionError) as error:
                 failures += 1
                 self._drop()
                 if failures == READ_ATTEMPTS:

@@ -153,6 +153,7 @@ class PackVectors(Construct):
                     f"{keys.MODEL_VERSION}.$": f"{PREPARED}.{keys.MODEL_VERSION}",
                 },
                 at_once=PACKERS,
+                tries=3,
                 result_path=PACKED,
             ),
         )

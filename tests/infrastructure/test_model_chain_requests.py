@@ -107,6 +107,12 @@ def should_try_again_after_throttling_and_faults_of_the_server_by_the_name_they_
             assert again == f"SageMaker.{sdk}", name
 
 
+def should_try_a_pack_of_photos_again_whatever_it_failed_of() -> None:
+    packing = states(definition(templates("small")["similarity"]))["PackPhotos"]["ItemProcessor"]["States"]
+    *_, again = packing["PackSome"]["Retry"]
+    assert (again["ErrorEquals"], again["MaxAttempts"]) == (["States.TaskFailed"], 2)
+
+
 def should_train_from_a_pipe_in_the_training_container() -> None:
     _, operation, request = requests("small", "training")["RunTrainingJob"]
     assert operation == "CreateTrainingJob"

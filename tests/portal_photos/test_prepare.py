@@ -136,6 +136,8 @@ def should_reject_what_can_not_be_shown_and_keep_its_line(room: Room, decoders: 
             {"source-ref": room.put(f"good/{name}", files.any_jpeg())},
         ]
     lines += [{"source-ref": f"s3://{room.photos}/photos/none.jpg"}, {"source-ref": "s3://other/photos/1.jpg"}]
+    room.s3.put_object(Bucket=room.photos, Key="photos/old.jpg", Body=files.any_jpeg(), StorageClass="GLACIER")
+    lines += [{"source-ref": f"s3://{room.photos}/photos/old.jpg"}]
     lines += [{"source-ref": f"s3://{room.photos}/private/1.jpg"}, {"source-ref": "/etc/passwd"}]
     lines += ["not json", "[1]", '{"source-ref": 5}', '{"source-ref": "s3://\\ud800"}', "{" * 5000]
     room.write(lines)
@@ -146,14 +148,14 @@ def should_reject_what_can_not_be_shown_and_keep_its_line(room: Room, decoders: 
     due: list[str | None] = []
     for _, code in HOSTILE.values():
         due += [code, None]
-    due += ["missing", "not-ours", "not-ours", "not-ours", *["not-readable"] * 5]
+    due += ["missing", "not-ours", "archived", "not-ours", "not-ours", *["not-readable"] * 5]
     assert codes == due
-    assert (done.records, done.shown, done.rejected) == (len(lines), len(HOSTILE), len(HOSTILE) + 9)
+    assert (done.records, done.shown, done.rejected) == (len(lines), len(HOSTILE), len(HOSTILE) + 10)
     assert all(record["reject"]["reason"] for record in records if "reject" in record)
     # Only the copy of the one sound photo, and what is known of it, were written.
     assert len(room.copies()) == 2
     joined = room.join(1, len(lines))
-    assert joined.rejected == len(HOSTILE) + 9
+    assert joined.rejected == len(HOSTILE) + 10
     assert joined.reasons == {code: due.count(code) for code in sorted({code for code in due if code})}
     assert joined.items == 1
 

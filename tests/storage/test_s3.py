@@ -9,7 +9,7 @@ import pytest
 
 from menulens.core.manifest import ManifestChangedError, clean
 from menulens.core.partition import clean_in_parts, plan_parts, scan_part
-from menulens.storage import ObjectChangedError, ObjectMissingError, Storage, StorageError
+from menulens.storage import ObjectArchivedError, ObjectChangedError, ObjectMissingError, Storage, StorageError
 from tests.storage.conftest import CuttingProxy, any_client
 from tests.unit.core.generators.manifests import any_manifest, any_rules
 
@@ -101,6 +101,31 @@ def should_refuse_to_join_two_versions_of_an_object(storage: Storage, bucket: st
         storage.write_bytes(place, b"other")
         with pytest.raises(ObjectChangedError, match=f"{place}: replaced while"):
             stream.read()
+
+
+def should_read_a_listed_version_through_broken_connections_or_not_at_all(
+    storage: Storage, bucket: str, proxy: CuttingProxy
+) -> None:
+    data, place = any_bytes(4 << 20), f"s3://{bucket}/o"
+    storage.write_bytes(place, data)
+    (listed,) = storage.list(place)
+    proxy.cuts = 3
+    assert Storage(any_client(proxy.port)).read_version(place, listed.etag, listed.size) == data
+    assert proxy.cut == 3
+    storage.write_bytes(place, b"other")
+    with pytest.raises(ObjectChangedError, match=f"{place}: replaced"):
+        storage.read_version(place, listed.etag, listed.size)
+    storage.delete(place)
+    with pytest.raises(ObjectMissingError, match=place):
+        storage.read_version(place, listed.etag, listed.size)
+
+
+def should_say_that_an_object_lies_in_an_archive(storage: Storage, s3: Any, bucket: str) -> None:
+    place = f"s3://{bucket}/o"
+    s3.put_object(Bucket=bucket, Key="o", Body=b"x", StorageClass="DEEP_ARCHIVE")
+    assert storage.size(place) == 1
+    with pytest.raises(ObjectArchivedError, match=f"{place}: archived"):
+        storage.read_bytes(place)
 
 
 def should_copy_and_list_page_after_page(storage: Storage, bucket: str) -> None:

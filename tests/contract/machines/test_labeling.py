@@ -167,6 +167,14 @@ def should_check_a_manifest_line_by_line(room: Room) -> None:
     assert found["records"] == len(lines)
 
 
+def should_leave_out_an_archived_photo(room: Room, s3: Any) -> None:
+    kept = room.put("a.jpg", any_photo(1))
+    s3.put_object(Bucket=room.photos, Key="photos/b.jpg", Body=any_photo(2), StorageClass="GLACIER")
+    made = room.prepare()
+    assert room.asked(made) == [kept]
+    assert room.rejects(made) == {"b.jpg": "archived"}
+
+
 def should_say_where_the_photos_went_when_none_can_be_asked_about(room: Room) -> None:
     room.put("a.jpg", b"")
     with pytest.raises(NoPhotosError, match=r"no photo to ask about among 1 records \(1 empty\)"):

@@ -207,6 +207,21 @@ def should_not_vectorise_a_photo_that_was_replaced_or_deleted_after_it_was_liste
     assert rooms.plan().photos == 1
 
 
+def should_leave_out_an_archived_photo_until_it_is_restored(rooms: Rooms) -> None:
+    rooms.put("photos/1.jpg", any_jpeg(1))
+    rooms.s3.put_object(Bucket=rooms.photos, Key="photos/2.jpg", Body=any_jpeg(2), StorageClass="GLACIER")
+    assert rooms.run().photos == 2
+    for _ in range(2):
+        alone = rooms.run()
+        assert (alone.photos, alone.skipped) == (1, 1)
+        (reject,) = rooms.lines(rooms.layout(alone.plan).rejects)
+        assert (reject["id"], reject["code"]) == ("photos/2.jpg", "archived")
+    rooms.put("photos/2.jpg", any_jpeg(2))  # the same bytes, readable
+    assert rooms.run() == alone
+    assert load_vectors(rooms.storage, f"s3://{rooms.vectors}", "job-1").ids == ("photos/1.jpg", "photos/2.jpg")
+    assert rooms.plan().photos == 0
+
+
 def should_collect_rejects_alone_where_no_photo_is_good(rooms: Rooms) -> None:
     rooms.put("photos/1.jpg", b"broken")
     plan = rooms.plan()
