@@ -11,6 +11,7 @@ Runs beside TensorFlow Serving with the standard library and ``requests`` alone.
 import base64
 import binascii
 import json
+import math
 import struct
 import sys
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ def handler(data: Any, context: Any) -> tuple[bytes, str]:
     except RequestError as error:
         if not _set_status(error.status):
             raise  # the container answers 500, still with the message
-        return json.dumps({"error": str(error)}, ensure_ascii=False).encode("utf-8"), JSON
+        return _dumped({"error": str(error)}), JSON
 
 
 def _set_status(status: int) -> bool:
@@ -152,6 +153,8 @@ def _item(value: Any, place: int) -> Item:
     if not isinstance(value, dict):
         return None, None, f"item {place}: must be an object with b64"
     name = value.get("id")
+    if not (name is None or isinstance(name, (str, int)) or (isinstance(name, float) and math.isfinite(name))):
+        return None, None, f"item {place}: id must be a text or a number"
     label = f"item {place}" + (f" (id {name!r})" if name is not None else "")
     text = value.get("b64")
     if not isinstance(text, str):
@@ -178,8 +181,7 @@ def _answer(items: list[Item], single: bool, answer: str, uri: str) -> tuple[byt
     if answer == NPY:
         return _npy([item["vector"] for item in predictions]), NPY
     if answer == JSON_LINES:
-        lines = [json.dumps(_packed(item), ensure_ascii=False) for item in predictions]
-        return ("\n".join(lines) + "\n").encode("utf-8"), JSON_LINES
+        return b"".join(_dumped(_packed(item)) + b"\n" for item in predictions), JSON_LINES
     told = {
         "model_version": MODEL["model_version"],
         "classes": MODEL["classes"],
@@ -187,7 +189,12 @@ def _answer(items: list[Item], single: bool, answer: str, uri: str) -> tuple[byt
         "vector_width": MODEL["vector_width"],
         "predictions": predictions,
     }
-    return json.dumps(told, ensure_ascii=False).encode("utf-8"), JSON
+    return _dumped(told), JSON
+
+
+def _dumped(value: dict[str, Any]) -> bytes:
+    """Return a value as JSON in UTF-8; half a character, which an id may hold, is escaped as it came."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _predict(items: list[Item], uri: str) -> list[dict[str, Any]]:

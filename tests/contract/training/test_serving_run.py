@@ -103,6 +103,39 @@ def should_tell_of_the_bad_photos_of_a_batch_and_keep_the_good_ones(url):
     assert (third["id"], len(third["vector"])) == (None, 1024)
 
 
+@pytest.mark.parametrize("name", ["寿司 🍣", "\ud83d", "", 7, 1.5, None])
+def should_answer_with_the_id_that_was_given(url, name):
+    given = {"id": name, "b64": b64(any_photo(1, 0))}
+    bad = {"id": name, "b64": "!"}
+    told = invoke(url, instances(given, bad), JSON)
+    lines = invoke(url, json.dumps(given) + "\n" + json.dumps(bad), LINES)
+    assert (told.status_code, lines.status_code) == (200, 200)
+    assert [item["id"] for item in told.json()["predictions"]] == [name, name]
+    assert [json.loads(line)["id"] for line in lines.content.splitlines()] == [name, name]
+    assert invoke(url, instances(bad), JSON).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "name", ["NaN", "-Infinity", "1e999", '{"a": 1}', "[]", "[" * 900 + "]" * 900, "[" * 100_000, "1" * 5_000]
+)
+def should_refuse_an_id_that_is_neither_text_nor_number(url, name):
+    item = f'{{"id": {name}, "b64": "{b64(any_photo(1, 0))}"}}'
+    good = json.dumps({"b64": b64(any_photo(1, 0))})
+    assert invoke(url, f'{{"instances": [{item}]}}', JSON).status_code == 400
+    lines = invoke(url, f"{item}\n{good}\n", LINES)
+    bad, fine = (json.loads(line) for line in lines.content.splitlines())
+    assert (lines.status_code, bad["id"], "item 0" in bad["error"]) == (200, None, True)
+    assert fine["category"] in CLASSES
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"b64":' * 50_000, b"\xff\xfe", b"{\x00", b'{"b64": "\xed\xa0\xbd"}', b"NaN", b"0"],
+)
+def should_refuse_a_body_that_no_client_means(url, body):
+    assert invoke(url, body, JSON).status_code == 400
+
+
 def should_answer_lines_line_for_line(url):
     photos = [any_photo(step, step % 3) for step in range(40)]
     lines = [json.dumps({"id": f"p{step}", "b64": b64(photo)}) for step, photo in enumerate(photos)]
