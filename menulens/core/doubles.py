@@ -36,7 +36,9 @@ def suspects(codes: bytes | bytearray, sums: array[int]) -> Numbers:
     for first in range(0, len(hashed), LOOK):
         part = hashed[first : first + LOOK]
         rows = np.flatnonzero(sieve.take(part >> shift) & good[first : first + LOOK])
-        found.append(first + rows[np.isin(part.take(rows), double)])
+        look = part.take(rows)
+        # (np.isin would sort all doubles anew for each look.)
+        found.append(first + rows[double.take(double.searchsorted(look), mode="clip") == look])
     return np.concatenate(found)
 
 
