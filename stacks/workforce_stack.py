@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from aws_cdk import Aws, CfnOutput, CfnResource, Duration, RemovalPolicy, Stack, custom_resources
+from aws_cdk import Aws, CfnOutput, CfnResource, CustomResource, Duration, RemovalPolicy, Stack, custom_resources
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from menulens.core import names
 from menulens.settings import Settings
@@ -33,6 +34,7 @@ from stacks.steps.base import (
     sign_in_prefix,
     stable_id,
 )
+from stacks.steps.inviting import InvitePeople
 
 SCOPES = [cognito.OAuthScope.OPENID, cognito.OAuthScope.EMAIL]
 # The page asks for it on one occasion alone: when a person sets up a second factor of their own.
@@ -72,6 +74,13 @@ class _Pool:
     client_id: str = ""
     workforce_name: str = ""
     before_team: tuple[CfnResource, ...] = ()
+
+
+class _User(NamedTuple):
+    """Someone in the pool: the name that it knows them by, and what must have been made before it does."""
+
+    name: str
+    before: tuple[IConstruct, ...] = ()
 
 
 class WorkforceStack(Stack):
@@ -346,20 +355,10 @@ class WorkforceStack(Stack):
     def _people(self, pool: cognito.IUserPool) -> cognito.CfnUserPoolGroup:
         """Invite everyone, and put each into the groups that the settings say; answers the annotators' group."""
         labeling = self._settings.labeling
-        users: dict[str, cognito.CfnUserPoolUser] = {}
+        everyone: dict[str, str] = {}
         for email in (*labeling.members, *labeling.owners):
-            if email.lower() not in users:
-                users[email.lower()] = cognito.CfnUserPoolUser(
-                    self,
-                    f"Member{stable_id(email)}",
-                    user_pool_id=pool.user_pool_id,
-                    username=email,
-                    desired_delivery_mediums=["EMAIL"],
-                    user_attributes=[
-                        cognito.CfnUserPoolUser.AttributeTypeProperty(name="email", value=email),
-                        cognito.CfnUserPoolUser.AttributeTypeProperty(name="email_verified", value="true"),
-                    ],
-                )
+            everyone.setdefault(email.lower(), email)
+        users = self._invited(pool, everyone) if labeling.workforce_arn else self._users(pool, everyone)
         annotators = self._group(
             "Group", pool, names.annotators(self._settings.environment), "People who label menu photos"
         )
@@ -368,14 +367,45 @@ class WorkforceStack(Stack):
         )
         for group, emails, part in ((annotators, labeling.members, "InGroup"), (owners, labeling.owners, "Owner")):
             for email in emails:
+                user = users[email.lower()]
                 cognito.CfnUserPoolUserToGroupAttachment(
                     self,
                     f"{part}{stable_id(email)}",
                     user_pool_id=pool.user_pool_id,
                     group_name=group.ref,
-                    username=users[email.lower()].ref,
-                )
+                    username=user.name,
+                ).node.add_dependency(*user.before)
         return annotators
+
+    def _users(self, pool: cognito.IUserPool, everyone: Mapping[str, str]) -> dict[str, _User]:
+        """Make everyone a user of our own pool; what is added to the settings comes, what is taken out goes."""
+        users: dict[str, _User] = {}
+        for key, email in everyone.items():
+            user = cognito.CfnUserPoolUser(
+                self,
+                f"Member{stable_id(email)}",
+                user_pool_id=pool.user_pool_id,
+                username=email,
+                desired_delivery_mediums=["EMAIL"],
+                user_attributes=[
+                    cognito.CfnUserPoolUser.AttributeTypeProperty(name="email", value=email),
+                    cognito.CfnUserPoolUser.AttributeTypeProperty(name="email_verified", value="true"),
+                ],
+            )
+            users[key] = _User(user.ref)
+        return users
+
+    def _invited(self, pool: cognito.IUserPool, everyone: Mapping[str, str]) -> dict[str, _User]:
+        """Invite those whom an imported pool does not know yet; nobody is ever taken out of it."""
+        invite = InvitePeople(self, "InvitePeople", settings=self._settings, pool=pool)
+        invited = CustomResource(
+            self,
+            "People",
+            service_token=invite.function.function_arn,
+            resource_type="Custom::People",
+            properties={"Emails": list(everyone.values())},
+        )
+        return {key: _User(email, (invited,)) for key, email in everyone.items()}
 
     def _group(
         self, construct_id: str, pool: cognito.IUserPool, name: str, description: str

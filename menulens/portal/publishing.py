@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -63,23 +62,3 @@ def publish(folder: Path, configuration: Mapping[str, Any], *, bucket: str, s3: 
             if found["Key"] not in bodies:
                 s3.delete_object(Bucket=bucket, Key=found["Key"])
     return keys
-
-
-def answer(event: Mapping[str, Any], *, physical_id: str, failure: str = "") -> None:
-    """Tell CloudFormation how a custom resource's request ended; it waits for an hour otherwise."""
-    body = json.dumps(
-        {
-            "Status": "FAILED" if failure else "SUCCESS",
-            "Reason": failure or "done",
-            "PhysicalResourceId": physical_id,
-            "StackId": event["StackId"],
-            "RequestId": event["RequestId"],
-            "LogicalResourceId": event["LogicalResourceId"],
-        }
-    ).encode()
-    # A signed URL of CloudFormation's own, which takes no content type.
-    request = urllib.request.Request(  # noqa: S310
-        event["ResponseURL"], data=body, method="PUT", headers={"Content-Type": ""}
-    )
-    with urllib.request.urlopen(request, timeout=30):  # noqa: S310
-        pass

@@ -88,35 +88,58 @@ def should_follow_the_settings_about_the_second_factor(wish: str, expected: str)
 KINDS = ["own", "imported", "ground_truth", "imported_for_the_portal"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def should_invite_everyone_once_and_put_each_into_the_groups(request: pytest.FixtureRequest, kind: str) -> None:
-    template = request.getfixturevalue(kind)
-    users = {
-        name: resource["Properties"]
-        for name, resource in template.items()
-        if resource["Type"] == "AWS::Cognito::UserPoolUser"
-    }
-    assert sorted(user["Username"] for user in users.values()) == [
-        "aki@example.com",
-        "ben@example.com",
-        "owner@example.com",
-    ]
-    for user in users.values():
+PEOPLE = ["aki@example.com", "ben@example.com", "owner@example.com"]
+
+
+@pytest.mark.parametrize("kind", ["own", "ground_truth"])
+def should_make_everyone_a_user_of_our_own_pool_once(request: pytest.FixtureRequest, kind: str) -> None:
+    users = of(request.getfixturevalue(kind), "AWS::Cognito::UserPoolUser")
+    assert sorted(user["Username"] for user in users) == PEOPLE
+    for user in users:
         assert user["DesiredDeliveryMediums"] == ["EMAIL"]
         assert {item["Name"]: item["Value"] for item in user["UserAttributes"]} == {
             "email": user["Username"],
             "email_verified": "true",
         }
+
+
+@pytest.mark.parametrize("kind", ["imported", "imported_for_the_portal"])
+def should_invite_into_an_imported_pool_and_own_nobody_there(request: pytest.FixtureRequest, kind: str) -> None:
+    """Its people may be there already, and others may need them when our stacks go."""
+    template = request.getfixturevalue(kind)
+    assert of(template, "AWS::Cognito::UserPoolUser") == []
+    ((name, invited),) = ((name, item) for name, item in template.items() if item["Type"] == "Custom::People")
+    assert sorted(invited["Properties"]["Emails"]) == PEOPLE
+    attachments = [item for item in template.values() if item["Type"] == "AWS::Cognito::UserPoolUserToGroupAttachment"]
+    assert all(name in item["DependsOn"] for item in attachments)
+    (role,) = (item for item in of(template, "AWS::IAM::Role") if "invite_people" in item.get("Description", ""))
+    *_, create = role["Policies"][0]["PolicyDocument"]["Statement"]
+    assert len(role["Policies"][0]["PolicyDocument"]["Statement"]) == 3, "beside its log and its trace"
+    assert (create["Action"], create["Effect"]) == ("cognito-idp:AdminCreateUser", "Allow")
+    assert "LookUp" in create["Resource"], "the one pool that is looked up"
+    assert "*" not in create["Resource"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def should_put_everyone_into_the_groups(request: pytest.FixtureRequest, kind: str) -> None:
+    template = request.getfixturevalue(kind)
+    users = {
+        name: resource["Properties"]["Username"]
+        for name, resource in template.items()
+        if resource["Type"] == "AWS::Cognito::UserPoolUser"
+    }
     groups = {
         name: resource["Properties"]["GroupName"]
         for name, resource in template.items()
         if resource["Type"] == "AWS::Cognito::UserPoolGroup"
     }
-    text = json.dumps(of(template, "AWS::Cognito::UserPoolUserToGroupAttachment"))
     assert sorted(groups.values()) == ["menulens-local-annotators", "menulens-local-owners"]
     members = [
-        (groups[_named(item["GroupName"], groups)], users[_named(item["Username"], users)]["Username"])
-        for item in json.loads(text)
+        (
+            groups[_named(item["GroupName"], groups)],
+            users[_named(item["Username"], users)] if users else item["Username"],
+        )
+        for item in of(template, "AWS::Cognito::UserPoolUserToGroupAttachment")
     ]
     assert sorted(members) == [
         ("menulens-local-annotators", "aki@example.com"),
