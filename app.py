@@ -38,7 +38,7 @@ def build(app: cdk.App, settings: Settings) -> None:
     labeling = LabelingStack(
         app, f"{prefix}-labeling", settings=settings, inputs=storage.inputs, team_arn=workforce.team_arn
     )
-    labeling.add_dependency(workforce, "Labeling jobs name its team")
+    labeling.add_stack_dependency(workforce, "Labeling jobs name its team")
     training = TrainingStack(app, f"{prefix}-training", settings=settings, inputs=storage.inputs)
     serving = ServingStack(app, f"{prefix}-serving", settings=settings, inputs=storage.inputs)
     similarity = SimilarityStack(
