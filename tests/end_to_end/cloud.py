@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,11 +22,13 @@ from demo.labeling import output_manifest, shown_truth
 from menulens.client.portal import PortalClient, label
 from menulens.cloud import Cloud
 from menulens.core import names
+from menulens.portal import work
 from menulens.settings import CONFIG_VARIABLE
 
 MENULENS = [str(Path(sys.executable).parent / "menulens")]
 PASSWORD = "Correct-horse-7-battery"
 Found = TypeVar("Found")
+LEASED = 10  # items at once, the API's most
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
@@ -207,17 +209,40 @@ class Site:
                 seen[task.item] = truth[hashlib.sha256(person.photo(task.photo or "")).hexdigest()]
         return [label(task.item, seen[task.item]) for task in tasks]
 
-    def label(self, job: str, *, until: int | None = None, seconds: float = 240.0) -> int:
+    def label(self, job: str, *, until: int | None = None, leave: int = 0, seconds: float = 240.0) -> int:
         """Answer truthfully, as every member in turn, until the job has ended or ``until`` of its items are done.
+
+        More may be done then: items with one answer are, all at once, when people are known well enough. ``leave`` open
+        items nobody answers.
 
         Returns how many answers were accepted.
         """
+        with self._held(job, leave) as people:
+            return self._label(job, people, until, seconds)
+
+    @contextmanager
+    def _held(self, job: str, items: int) -> Iterator[Sequence[PortalClient]]:
+        """Let some members hold items as long as the block lasts, so that no one else gets them; give who is left."""
+        held: list[list[str]] = []
+        for place in range(0, items, LEASED):
+            if place % work.MOST_HELD == 0:
+                held.append([])
+            limit = min(LEASED, items - place)
+            held[-1] += [task.item for task in self.members[len(held) - 1].lease(job, limit, held[-1]).tasks]
+        assert sum(map(len, held)) == items, f"{job} has fewer open items"
+        try:
+            yield self.members[len(held) :]
+        finally:
+            for person, theirs in zip(self.members, held, strict=False):
+                person.release(job, theirs)
+
+    def _label(self, job: str, people: Sequence[PortalClient], until: int | None, seconds: float) -> int:
         truth, seen, accepted, deadline = self.shown(job), dict[str, str](), 0, time.monotonic() + seconds
         while True:
             asked = 0
-            for person in self.members:
+            for person in people:
                 assert time.monotonic() < deadline, f"{job}: labeling takes longer than {seconds:.0f} s"
-                limit = 10 if until is None else min(10, until - self.job(job)["done"])
+                limit = LEASED if until is None else min(LEASED, until - self.job(job)["done"])
                 if limit <= 0:
                     return accepted
                 if answers := self.answers(person, job, truth, limit, seen):

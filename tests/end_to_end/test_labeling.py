@@ -45,14 +45,14 @@ def should_pause_snapshot_stop_and_reopen_one_job(site: Site) -> None:
     assert person.lease("in-pieces", 5).tasks == ()
     assert {one["status"] for one in person.record("in-pieces", held)} == {"accepted"}  # what was handed out counts
     assert site.owner.post(f"{desk}/resume")["state"] == "open"
-    site.label("in-pieces", until=(total * 3) // 4)
+    site.label("in-pieces", until=(total * 3) // 4, leave=total // 5)
 
     taken = site.output(site.owner.post(f"{desk}/snapshot")["execution"])
     card = site.card(taken["cleaned"][keys.DATASET])
     assert card["source"]["lines"] == card["kept"] + card["rejected"] == _asked(site, "in-pieces")
     assert site.job("in-pieces")["state"] == "open"
     done = site.job("in-pieces")["done"]
-    site.label("in-pieces", until=done + 1)  # labeling goes on
+    site.label("in-pieces", until=done + 1, leave=total // 10)  # labeling goes on
 
     assert site.owner.post(f"{desk}/stop")["state"] == "stopped"
     stopped = site.output(label_execution)
@@ -75,7 +75,7 @@ def should_pause_snapshot_stop_and_reopen_one_job(site: Site) -> None:
 def should_ask_only_what_is_missing_when_a_stopped_job_is_resumed_in_another(site: Site) -> None:
     stopped = site.start("label", photos="photos/", job_name="given-up", max_photos=140)
     total = site.open_job("given-up")["total"]
-    site.label("given-up", until=(total * 3) // 4)
+    site.label("given-up", until=(total * 3) // 4, leave=total // 5)
     site.owner.post("/api/owner/jobs/given-up/stop")
     site.output(stopped)
     first = site.labeled(site.labels("given-up"))
