@@ -16,7 +16,8 @@ import numpy as np
 from menulens.core.keys import METADATA_SUFFIX, SOURCE_REF
 from menulens.labeling import layout
 from menulens.labeling.audit import Change, Suspect, changes, suspects
-from menulens.labeling.merge import merge, record
+from menulens.labeling.jobs import earlier_manifest
+from menulens.labeling.merge import Stored, merge, record
 from menulens.labeling.prediction import out_of_fold
 from menulens.portal import intake, opening, reading, rebuild, sealing
 from menulens.portal.automation import Vectors, references
@@ -146,7 +147,7 @@ def open_review(portal: Portal, name: str, doubted: Sequence[Suspect]) -> Job:
 
 
 def apply(portal: Portal, review: str) -> Corrected:
-    """Bring a review's labels together with those of the job that it looked at again.
+    """Bring a review's labels together with those of the job that it looked at again, and those it was resumed with.
 
     Raises
     ------
@@ -162,7 +163,10 @@ def apply(portal: Portal, review: str) -> Corrected:
     job = reading.get(portal, name)
     old, new = (_labels(one.manifest, job.attribute) for one in (before, after))
     settled = {photo: label for photo, label in new.items() if label is not None}
-    merged = merge([before.manifest.splitlines(), after.manifest.splitlines()], job.attribute)
+    earlier = earlier_manifest(name, portal.labels_bucket, portal.storage)
+    resumed_with = [] if earlier is None else [Stored(portal.storage, earlier)]
+    ours = [one.manifest.split(b"\n")[:-1] for one in (before, after)]
+    merged = merge([*resumed_with, *ours], job.attribute)
     place = layout.merged_manifest(portal.labels_bucket, review)
     merged.write(place, portal.storage)
     return Corrected(name, place, len(settled), len(new) - len(settled), tuple(changes(old, settled)))

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks._portal_room import Room, photo
+from menulens.labeling import layout
+from menulens.labeling.audit import Suspect
 from menulens.labeling.probing import plan
 from menulens.portal import audits, automation, decisions, jobs, rebuild, sealing
 from menulens.portal.automation import Report, advance
@@ -211,6 +213,26 @@ def should_review_spoilt_labels_and_make_the_corrections_a_manifest(room: Room) 
     assert len(merged) == 140
     label_of = {place_of[line["source-ref"]]: line["menu-category"] for line in merged}
     assert [label_of[place] for place in range(140)] == photos.truth.tolist()
+
+
+def should_keep_the_labels_that_a_job_was_resumed_with_when_some_are_corrected(room: Room) -> None:
+    job = room.job(3, options=JobOptions(gold_share=0.0))
+    for place in range(3):
+        decisions.label_by_machine(room.portal, job.name, f"{place:07d}", model="people", label=0, posterior=0.9)
+    before = {"source-ref": photo(9), job.attribute: 2, f"{job.attribute}-metadata": {"class-name": "drink"}}
+    earlier = f"{layout.inputs(room.portal.labels_bucket, job.name)}/chained.manifest"
+    room.portal.storage.write_text(earlier, json.dumps(before) + "\n", "application/jsonl")
+    made_of = {"sha256": "0" * 64, "earlier_manifest": earlier}
+    room.portal.storage.write_json(layout.input_card(room.portal.labels_bucket, job.name), made_of)
+
+    review = audits.open_review(room.portal, job.name, [Suspect("0000001", 0, 1, 0.1)])
+    (item,) = jobs.items(room.portal, review)
+    decisions.decide(room.portal, review.name, item.id, by="any owner", label=1)
+    done = audits.apply(room.portal, review.name)
+    labels = {
+        line["source-ref"]: line[job.attribute] for line in map(json.loads, room.portal.storage.lines(done.manifest))
+    }
+    assert labels == {photo(9): 2, photo(0): 0, photo(1): 1, photo(2): 0}
 
 
 def should_not_open_a_review_of_nothing_nor_apply_what_is_none(room: Room) -> None:
