@@ -15,7 +15,7 @@ from menulens.local.hosting import free_port
 from menulens.local.lifecycle import start_server, stop
 from tests.end_to_end.deployed import site  # noqa: F401  # one deployed cloud for all who need it
 
-hypothesis.settings.register_profile("usual", max_examples=50, deadline=None)  # a busy machine is no fault
+hypothesis.settings.register_profile("usual", max_examples=30, deadline=None)  # a busy machine is no fault
 hypothesis.settings.register_profile("long", max_examples=1_000, deadline=None)  # pytest --hypothesis-profile=long
 hypothesis.settings.load_profile("usual")
 if hypothesis.settings().derandomize:
